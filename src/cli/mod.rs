@@ -1,0 +1,71 @@
+//! The command line: arguments, progress bars, exit codes. One file per subcommand.
+
+#[cfg(feature = "analyze")]
+mod analyze;
+#[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
+mod demo;
+#[cfg(feature = "synthesize")]
+mod fingerprint;
+#[cfg(feature = "present")]
+mod present;
+mod progress;
+#[cfg(feature = "analyze")]
+mod report;
+#[cfg(feature = "analyze")]
+mod simulate;
+#[cfg(feature = "synthesize")]
+mod synthesize;
+#[cfg(feature = "synthesize")]
+mod weights;
+
+use clap::{Parser, Subcommand};
+
+/// Map the layers of a neural network to the human brain.
+#[derive(Debug, Parser)]
+#[command(name = "layerprint", version, max_term_width = 110)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "synthesize")]
+    Synthesize(synthesize::Arguments),
+    #[cfg(feature = "synthesize")]
+    Fingerprint(fingerprint::Arguments),
+    #[cfg(feature = "present")]
+    Present(present::Arguments),
+    #[cfg(feature = "analyze")]
+    Simulate(simulate::Arguments),
+    #[cfg(feature = "analyze")]
+    Analyze(analyze::Arguments),
+    #[cfg(feature = "analyze")]
+    Report(report::Arguments),
+    #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
+    Demo(demo::Arguments),
+    #[cfg(feature = "synthesize")]
+    Weights(weights::Arguments),
+}
+
+/// Runs the chosen subcommand.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        #[cfg(feature = "synthesize")]
+        Command::Synthesize(arguments) => synthesize::run(arguments),
+        #[cfg(feature = "synthesize")]
+        Command::Fingerprint(arguments) => fingerprint::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Present(arguments) => present::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Simulate(arguments) => simulate::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Analyze(arguments) => analyze::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Report(arguments) => report::run(arguments),
+        #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
+        Command::Demo(arguments) => demo::run(arguments),
+        #[cfg(feature = "synthesize")]
+        Command::Weights(arguments) => weights::run(arguments),
+    }
+}

@@ -1,0 +1,90 @@
+//! Progress bars in a terminal; a line now and then where there is none.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::study::{Progress, Stage};
+
+/// How often a stage is heard of where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Tells of progress on standard error.
+pub struct Terminal;
+
+impl Progress for Terminal {
+    fn stage(&self, name: &str, total: u64) -> Box<dyn Stage + '_> {
+        if std::io::stderr().is_terminal() {
+            let template = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {eta} left  {msg}";
+            let style = ProgressStyle::with_template(template).expect("a sound template").progress_chars("━╸─");
+            let bar = ProgressBar::new(total).with_style(style).with_prefix(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            Box::new(Bar(bar))
+        } else {
+            eprintln!("{name} ...");
+            let state = Lines { done: 0, figures: String::new(), last: Instant::now() };
+            Box::new(Log { name: name.to_owned(), total, began: Instant::now(), state: Mutex::new(state) })
+        }
+    }
+
+    fn say(&self, line: &str) {
+        eprintln!("{line}");
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Stage for Bar {
+    fn advance(&self, steps: u64) {
+        self.0.inc(steps);
+    }
+
+    fn figures(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+struct Log {
+    name: String,
+    total: u64,
+    began: Instant,
+    state: Mutex<Lines>,
+}
+
+struct Lines {
+    done: u64,
+    figures: String,
+    last: Instant,
+}
+
+impl Stage for Log {
+    fn advance(&self, steps: u64) {
+        let mut state = self.state.lock().expect("no panic while telling");
+        state.done += steps;
+        if state.last.elapsed() > LINE_EVERY && state.done < self.total {
+            state.last = Instant::now();
+            let left = self.began.elapsed().as_secs_f64() / state.done as f64 * (self.total - state.done) as f64;
+            eprintln!("{} {}/{}, about {left:.0} s left  {}", self.name, state.done, self.total, state.figures);
+        }
+    }
+
+    fn figures(&self, text: &str) {
+        self.state.lock().expect("no panic while telling").figures = text.to_owned();
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().expect("no panic while telling");
+        let seconds = self.began.elapsed().as_secs_f64();
+        eprintln!("{} {}/{} in {seconds:.1} s  {}", self.name, state.done, self.total, state.figures);
+    }
+}

@@ -1,0 +1,166 @@
+//! Names of files and folders in a BIDS dataset.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::study::{error::Error, file, provenance::Provenance};
+
+/// The version of the standard that is written.
+pub const BIDS_VERSION: &str = "1.10.0";
+
+/// A label of a BIDS entity: letters and digits, as in `sub-01`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Label(String);
+
+impl Label {
+    /// Checks the label.
+    pub fn new(label: impl Into<String>) -> Result<Label, String> {
+        let label = label.into();
+        if !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric()) {
+            Ok(Label(label))
+        } else {
+            Err(format!("{label:?} is no BIDS label: only letters and digits are"))
+        }
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<Label, String> {
+        Label::new(label)
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> String {
+        label.0
+    }
+}
+
+impl std::str::FromStr for Label {
+    type Err = String;
+
+    fn from_str(label: &str) -> Result<Label, String> {
+        Label::new(label)
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A functional run: what the names of its files begin with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunName {
+    /// The participant.
+    pub subject: Label,
+    /// The session, where a study has several.
+    pub session: Option<Label>,
+    /// The task.
+    pub task: Label,
+    /// The run, from 1, written with two digits as `run-01`.
+    pub run: Option<u32>,
+}
+
+impl RunName {
+    /// The folder of a participant's session below a dataset: `sub-01/ses-02`.
+    pub fn folder(&self, root: &Path) -> PathBuf {
+        let subject = root.join(format!("sub-{}", self.subject));
+        match &self.session {
+            Some(session) => subject.join(format!("ses-{session}")),
+            None => subject,
+        }
+    }
+
+    /// A file of the run below a dataset: `sub-01/func/sub-01_task-x_run-01_events.tsv` for the ending `events.tsv`.
+    pub fn func(&self, root: &Path, ending: &str) -> PathBuf {
+        self.folder(root).join("func").join(format!("{self}_{ending}"))
+    }
+
+    /// The entities that stand in the name of a functional file; `None` if they are not those of a run.
+    pub fn parse(file_name: &str) -> Option<RunName> {
+        let entity = |key: &str| {
+            let mut parts = file_name.split('_');
+            parts.find_map(|part| part.strip_prefix(key)?.strip_prefix('-'))
+        };
+        Some(RunName {
+            subject: Label::new(entity("sub")?).ok()?,
+            session: entity("ses").map(Label::new).transpose().ok()?,
+            task: Label::new(entity("task")?).ok()?,
+            run: entity("run").map(str::parse).transpose().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sub-{}", self.subject)?;
+        if let Some(session) = &self.session {
+            write!(f, "_ses-{session}")?;
+        }
+        write!(f, "_task-{}", self.task)?;
+        match self.run {
+            Some(run) => write!(f, "_run-{run:02}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What kind of dataset a folder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatasetType {
+    /// As measured.
+    Raw,
+    /// Computed from another dataset.
+    Derivative,
+}
+
+/// Writes `dataset_description.json` into the root of a dataset, if there is none yet.
+pub fn describe_dataset(root: &Path, name: &str, kind: DatasetType) -> Result<(), Error> {
+    let path = root.join("dataset_description.json");
+    if path.exists() {
+        return Ok(());
+    }
+    let here = Provenance::here();
+    let kind = match kind {
+        DatasetType::Raw => "raw",
+        DatasetType::Derivative => "derivative",
+    };
+    file::write_json(
+        &path,
+        &json!({
+            "Name": name,
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": kind,
+            "GeneratedBy": [{ "Name": here.program, "Version": here.version }],
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_s_name_survives_writing_and_reading() {
+        let label = |text: &str| Label::new(text).unwrap();
+        let run = RunName { subject: label("01"), session: Some(label("b")), task: label("x"), run: Some(2) };
+        assert_eq!(run.to_string(), "sub-01_ses-b_task-x_run-02");
+        assert_eq!(RunName::parse(&format!("{run}_space-T1w_desc-preproc_bold.nii.gz")), Some(run.clone()));
+        assert_eq!(
+            run.func(Path::new("d"), "events.tsv"),
+            Path::new("d/sub-01/ses-b/func/sub-01_ses-b_task-x_run-02_events.tsv")
+        );
+    }
+
+    #[test]
+    fn labels_with_separators_are_refused() {
+        assert!(Label::new("a_b").is_err() && Label::new("").is_err() && Label::new("../x").is_err());
+    }
+}

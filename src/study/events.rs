@@ -1,0 +1,231 @@
+//! What was shown when: the events of a run, as BIDS `events.tsv` and `events.json`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::study::{error::Error, file, table, table::Table};
+
+/// The rows of an `events.tsv`, sorted by onset.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Events(pub Vec<Event>);
+
+/// One row: something that began at an onset and lasted. Columns that other programs do not write may be missing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Seconds from the first stored volume.
+    pub onset_s: f64,
+    /// Seconds, at least 0.
+    pub duration_s: f64,
+    /// The condition: an image's name, or `null` for a trial without image.
+    pub trial_type: String,
+    /// The image's file below `/stimuli`.
+    pub stim_file: Option<String>,
+    /// SHA-256 of the image's file.
+    pub image_sha256: Option<String>,
+    /// When the timeline wanted it, in seconds.
+    pub planned_onset_s: Option<f64>,
+    /// For how many refreshes of the screen it was shown.
+    pub frames: Option<u32>,
+    /// How the onset was measured.
+    pub onset_source: Option<OnsetSource>,
+}
+
+/// How the time of an onset was measured, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnsetSource {
+    /// The display server's or driver's own completion event.
+    Presented,
+    /// The next vertical blank after the call.
+    Vblank,
+    /// The return of the call that submitted the frame: not the onset of light.
+    Estimated,
+    /// A simulated display's clock.
+    Simulated,
+}
+
+/// The part of an `events.json` in which a run says what it was: stands under the key `Layerprint`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Whether the scanner was emulated. Such a run is no data.
+    pub emulated: bool,
+    /// Whether the run went to its planned end.
+    pub complete: bool,
+    /// Identifies the image set shown: the SHA-256 of its `images.toml`.
+    pub image_set_sha256: String,
+    /// Everything else that the presenting program wrote, kept as it is.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
+}
+
+const COLUMNS: [(&str, &str, Option<&str>); 8] = [
+    ("onset", "Onset of the event, from the first stored volume of the run", Some("s")),
+    ("duration", "Duration of the event", Some("s")),
+    ("trial_type", "Name of the image shown, or null for a trial without image", None),
+    ("stim_file", "File of the image, below /stimuli", None),
+    ("image_sha256", "SHA-256 of the image's file", None),
+    ("planned_onset", "Onset that the timeline asked for", Some("s")),
+    ("frames", "Number of screen refreshes during which the event was shown", None),
+    ("onset_source", "How the onset was measured: presented, vblank, estimated or simulated", None),
+];
+
+impl OnsetSource {
+    /// As it stands in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnsetSource::Presented => "presented",
+            OnsetSource::Vblank => "vblank",
+            OnsetSource::Estimated => "estimated",
+            OnsetSource::Simulated => "simulated",
+        }
+    }
+
+    fn parse(name: &str) -> Option<OnsetSource> {
+        use OnsetSource::*;
+        [Presented, Vblank, Estimated, Simulated].into_iter().find(|source| source.name() == name)
+    }
+}
+
+impl Events {
+    /// Reads an `events.tsv`: `onset`, `duration` and `trial_type` must be there, our own columns may be, others are
+    /// passed over. Rows are sorted by onset.
+    pub fn read(path: &Path) -> Result<Events, Error> {
+        let table = Table::read(path)?;
+        let [onset, duration, trial_type] = ["onset", "duration", "trial_type"].map(|name| table.column(name));
+        let (onset, duration, trial_type) = (onset?, duration?, trial_type?);
+        let [stim_file, sha256, planned, frames, source] =
+            ["stim_file", "image_sha256", "planned_onset", "frames", "onset_source"].map(|name| table.find(name));
+        let text = |row, column: Option<usize>| column.map(|c| table.text(row, c)).filter(|&text| text != "n/a");
+        let number = |row, column: Option<usize>| column.map_or(Ok(None), |c| table.number(row, c));
+        let mut events = Vec::with_capacity(table.len());
+        for row in 0..table.len() {
+            let duration_s = table.required_number(row, duration)?;
+            if duration_s < 0.0 {
+                return Err(table.error(row, "a duration below 0"));
+            }
+            let onset_source = match text(row, source) {
+                None => None,
+                Some(name) => Some(
+                    OnsetSource::parse(name)
+                        .ok_or_else(|| table.error(row, format!("column \"onset_source\": {name:?} is not known")))?,
+                ),
+            };
+            events.push(Event {
+                onset_s: table.required_number(row, onset)?,
+                duration_s,
+                trial_type: table.text(row, trial_type).into(),
+                stim_file: text(row, stim_file).map(str::to_owned),
+                image_sha256: text(row, sha256).map(str::to_owned),
+                planned_onset_s: number(row, planned)?,
+                frames: number(row, frames)?.map(|count| count as u32),
+                onset_source,
+            });
+        }
+        if events.is_empty() {
+            return Err(Error::content(path, "there is no event in it"));
+        }
+        events.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+        Ok(Events(events))
+    }
+
+    /// Writes an `events.tsv`; times with 6 decimals.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let rows = self.0.iter().map(|event| {
+            let or_missing = |text: Option<&str>| text.unwrap_or("n/a").to_owned();
+            [
+                table::cell(event.onset_s, 6),
+                table::cell(event.duration_s, 6),
+                event.trial_type.clone(),
+                or_missing(event.stim_file.as_deref()),
+                or_missing(event.image_sha256.as_deref()),
+                table::cell(event.planned_onset_s, 6),
+                table::cell(event.frames.map(f64::from), 0),
+                or_missing(event.onset_source.map(OnsetSource::name)),
+            ]
+        });
+        table::write(path, &COLUMNS.map(|(name, ..)| name), rows)
+    }
+}
+
+impl RunFacts {
+    /// Writes the `events.json` beside a table: what each column means, `StimulusPresentation` as BIDS defines it, and
+    /// these facts.
+    pub fn write(&self, path: &Path, stimulus_presentation: Map<String, Value>) -> Result<(), Error> {
+        let mut sidecar = Map::new();
+        for (name, description, units) in COLUMNS {
+            let mut column = json!({ "Description": description });
+            if let Some(units) = units {
+                column["Units"] = units.into();
+            }
+            sidecar.insert(name.into(), column);
+        }
+        sidecar.insert("StimulusPresentation".into(), stimulus_presentation.into());
+        let facts = serde_json::to_value(self).map_err(|source| Error::Json { path: path.into(), source })?;
+        sidecar.insert("Layerprint".into(), facts);
+        file::write_json(path, &sidecar)
+    }
+
+    /// Reads the facts from an `events.json`; `None` where another program wrote it, or there is none.
+    pub fn read(path: &Path) -> Result<Option<RunFacts>, Error> {
+        #[derive(Deserialize)]
+        struct Sidecar {
+            #[serde(rename = "Layerprint")]
+            facts: Option<RunFacts>,
+        }
+        if !path.exists() {
+            return Ok(None);
+        }
+        file::read_json::<Sidecar>(path).map(|sidecar| sidecar.facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.tsv");
+        let shown = Event {
+            onset_s: 1.25,
+            duration_s: 0.5,
+            trial_type: "image_01".into(),
+            stim_file: Some("set/image_01.png".into()),
+            image_sha256: Some("ab".into()),
+            planned_onset_s: Some(1.2),
+            frames: Some(30),
+            onset_source: Some(OnsetSource::Estimated),
+        };
+        let null =
+            Event { onset_s: 2.0, trial_type: "null".into(), stim_file: None, image_sha256: None, ..shown.clone() };
+        let events = Events(vec![shown, null]);
+        events.write(&path).unwrap();
+        assert_eq!(Events::read(&path).unwrap(), events);
+    }
+
+    #[test]
+    fn events_of_another_program_are_read_and_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.tsv");
+        std::fs::write(&path, "onset\tduration\ttrial_type\n52.5\t22.5\tface\n15.0\t22.5\tscissors\n").unwrap();
+        let events = Events::read(&path).unwrap();
+        assert_eq!(events.0[0].trial_type, "scissors");
+        assert_eq!(events.0[1].onset_s, 52.5);
+        assert_eq!(events.0[1].onset_source, None);
+    }
+
+    #[test]
+    fn facts_survive_their_sidecar() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.json");
+        let mut more = Map::new();
+        more.insert("pulses".into(), json!([0.0, 2.0]));
+        let facts = RunFacts { emulated: true, complete: false, image_set_sha256: "cd".into(), more };
+        facts.write(&path, Map::new()).unwrap();
+        assert_eq!(RunFacts::read(&path).unwrap(), Some(facts));
+        assert_eq!(RunFacts::read(&folder.path().join("none.json")).unwrap(), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! Image sets: a folder of PNGs, what made them, and the layer RSMs measured on them.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::rsa::SecondOrder;
+use crate::study::{error::Error, file, layer::Layer, models::Models, provenance::Provenance, seed::Seed, table};
+
+const MANIFEST: &str = "images.toml";
+const RSMS: &str = "layer_rsms.tsv";
+const SIMILARITIES: [(SecondOrder, &str); 2] =
+    [(SecondOrder::Pearson, "layer_similarity_pearson.tsv"), (SecondOrder::Spearman, "layer_similarity_spearman.tsv")];
+
+/// An image set that was read and found to be what it says: every hash of an image holds.
+#[derive(Clone, Debug)]
+pub struct ImageSet {
+    folder: PathBuf,
+    manifest: Manifest,
+    manifest_sha256: String,
+    models: Models,
+}
+
+/// `images.toml`: what the set consists of and how it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Width and height of every image, in pixels.
+    pub size_px: [u32; 2],
+    /// The program that made the set.
+    pub provenance: Provenance,
+    /// The network whose layers were measured.
+    pub network: NetworkRecord,
+    /// The figures of the set, measured on the PNGs read back.
+    pub figures: Figures,
+    /// How the images were synthesized; absent where existing images were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synthesis: Option<SynthesisRecord>,
+    /// The images, in their order.
+    #[serde(rename = "image")]
+    pub images: Vec<ImageRecord>,
+}
+
+/// One image of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRecord {
+    /// The name of its file in the folder of the set; without `.png` it is the name of the image.
+    pub file: String,
+    /// Of the file's bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// The network whose layers were measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRecord {
+    /// Its name.
+    pub name: String,
+    /// Where its weights come from.
+    pub weights: Weights,
+    /// Of all tensors' values, in hexadecimal: the same for the same weights, whatever the file.
+    pub weights_sha256: String,
+}
+
+/// Where a network's weights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// From a file of trained weights.
+    Trained,
+    /// Drawn from a seed: no trained network, only good for trying the program out.
+    Untrained,
+}
+
+/// How images were synthesized.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SynthesisRecord {
+    /// The seed.
+    pub seed: Seed,
+    /// `cpu` or `cuda`.
+    pub device: String,
+    /// The number of threads: float sums depend on it.
+    pub threads: u32,
+    /// Every setting of the recipe as used.
+    pub recipe: toml::Table,
+}
+
+/// What an image set's RSMs are like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figures {
+    /// Mean |r| (Pearson) over the pairs of layers.
+    pub layer_similarity_mean_abs: f64,
+    /// Largest |r| (Pearson) of any pair of layers.
+    pub layer_similarity_max_abs: f64,
+    /// Mean |rho| (Spearman) over the pairs of layers.
+    pub layer_similarity_spearman_mean_abs: f64,
+    /// Largest |rho| (Spearman) of any pair of layers.
+    pub layer_similarity_spearman_max_abs: f64,
+    /// Figures of each layer.
+    #[serde(rename = "layer")]
+    pub layers: Vec<LayerFigures>,
+}
+
+/// What one layer's RSM is like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerFigures {
+    /// The layer.
+    pub name: Layer,
+    /// Mean of its RSM over the pairs of images.
+    pub mean: f64,
+    /// Standard deviation of its RSM over the pairs of images.
+    pub spread: f64,
+}
+
+impl Figures {
+    /// The figures of the layer RSMs of a set.
+    pub fn of(models: &Models) -> Figures {
+        let pearson = models.similarity(SecondOrder::Pearson);
+        let spearman = models.similarity(SecondOrder::Spearman);
+        let layers = models.layers().iter().zip(models.rsms()).map(|(name, rsm)| LayerFigures {
+            name: name.clone(),
+            mean: rsm.upper().iter().sum::<f64>() / rsm.upper().len() as f64,
+            spread: rsm.spread(),
+        });
+        Figures {
+            layer_similarity_mean_abs: pearson.mean_abs(),
+            layer_similarity_max_abs: pearson.max_abs(),
+            layer_similarity_spearman_mean_abs: spearman.mean_abs(),
+            layer_similarity_spearman_max_abs: spearman.max_abs(),
+            layers: layers.collect(),
+        }
+    }
+}
+
+impl ImageRecord {
+    /// The name of the image: its file without the extension. It is the image's `trial_type` in events.
+    pub fn name(&self) -> &str {
+        self.file.rsplit_once('.').map_or(&self.file, |(stem, _)| stem)
+    }
+}
+
+impl ImageSet {
+    /// Reads a set and checks it: the hash of every image, and that the RSMs are of these images.
+    pub fn load(folder: &Path) -> Result<ImageSet, Error> {
+        let manifest_path = folder.join(MANIFEST);
+        let text = file::read_text(&manifest_path)?;
+        let manifest: Manifest = file::parse_toml(&manifest_path, &text)?;
+        for image in &manifest.images {
+            let path = folder.join(&image.file);
+            if file::sha256(&file::read(&path)?) != image.sha256 {
+                let what = "is not the image that the set was made with (its SHA-256 differs): restore it, or measure \
+                            the folder anew with `layerprint fingerprint`";
+                return Err(Error::content(path, what));
+            }
+        }
+        let rsms = folder.join(RSMS);
+        let models = Models::read(&rsms)?;
+        if !models.images().iter().eq(manifest.images.iter().map(ImageRecord::name)) {
+            return Err(Error::content(rsms, format!("its images are not those of {MANIFEST}")));
+        }
+        Ok(ImageSet { folder: folder.into(), manifest, manifest_sha256: file::sha256(text.as_bytes()), models })
+    }
+
+    /// Writes `images.toml` and the tables into a folder that holds the PNGs already.
+    pub fn write(folder: &Path, manifest: &Manifest, models: &Models) -> Result<(), Error> {
+        models.write(&folder.join(RSMS))?;
+        for (method, name) in SIMILARITIES {
+            let similarity = models.similarity(method);
+            let names = models.layers().iter().map(Layer::name);
+            let header: Vec<&str> = std::iter::once("layer").chain(names).collect();
+            let rows = models.layers().iter().enumerate().map(|(i, layer)| {
+                let similarity = &similarity;
+                std::iter::once(layer.to_string())
+                    .chain((0..similarity.n()).map(move |j| table::cell(similarity.get(i, j), 9)))
+            });
+            table::write(&folder.join(name), &header, rows)?;
+        }
+        let path = folder.join(MANIFEST);
+        let text = toml::to_string(manifest).map_err(|e| Error::content(&path, e.to_string()))?;
+        file::write(&path, text.as_bytes())
+    }
+
+    /// The folder of the set.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the set consists of and how it was made.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Identifies the set: the SHA-256 of its `images.toml`, which holds the hash of every image.
+    pub fn sha256(&self) -> &str {
+        &self.manifest_sha256
+    }
+
+    /// The layer RSMs.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// Where an image of the set lies.
+    pub fn path(&self, image: &ImageRecord) -> PathBuf {
+        self.folder.join(&image.file)
+    }
+}

@@ -1,0 +1,26 @@
+//! What the jobs hand over to each other, and its files: image sets, events, seeds, provenance.
+//!
+//! Every file is read with its checks, and written whole or not at all.
+
+pub mod bids;
+mod error;
+mod events;
+pub mod file;
+mod image_set;
+mod layer;
+mod models;
+mod output;
+mod progress;
+mod provenance;
+mod seed;
+pub mod table;
+
+pub use error::Error;
+pub use events::{Event, Events, OnsetSource, RunFacts};
+pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, Weights};
+pub use layer::Layer;
+pub use models::Models;
+pub use output::Output;
+pub use progress::{Progress, Silent, Stage};
+pub use provenance::Provenance;
+pub use seed::{Seed, Stream};

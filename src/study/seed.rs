@@ -1,0 +1,55 @@
+//! All chance, from one number.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// The seed of a job. Each purpose draws from a numbered stream of its own, so that neither the number of threads nor a
+/// draw more in one place changes the numbers of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seed(pub u64);
+
+/// What chance is used for. The numbers are part of the result: they are never changed or used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Stream {
+    /// The weights of an untrained network.
+    UntrainedWeights = 1,
+    /// The images from which the ascent starts.
+    StartImages = 2,
+    /// The order of the trials of a run.
+    TrialOrder = 3,
+    /// The jitter of an emulated scanner.
+    EmulatedScanner = 4,
+    /// Which voxel of a simulated region answers to what.
+    PlantedPatterns = 5,
+    /// The noise of a simulated series.
+    SimulatedNoise = 6,
+    /// The motion of a simulated participant.
+    SimulatedMotion = 7,
+}
+
+impl Seed {
+    /// The generator of a purpose; `index` tells repetitions of it apart (an image, a run, a layer).
+    pub fn stream(self, purpose: Stream, index: u32) -> ChaCha8Rng {
+        let mut generator = ChaCha8Rng::seed_from_u64(self.0);
+        generator.set_stream((u64::from(purpose as u32) << 32) | u64::from(index));
+        generator
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+
+    #[test]
+    fn streams_differ_and_repeat() {
+        let draw = |purpose, index| Seed(7).stream(purpose, index).random::<u64>();
+        assert_eq!(draw(Stream::TrialOrder, 0), draw(Stream::TrialOrder, 0));
+        assert_ne!(draw(Stream::TrialOrder, 0), draw(Stream::TrialOrder, 1));
+        assert_ne!(draw(Stream::TrialOrder, 0), draw(Stream::StartImages, 0));
+    }
+}

@@ -1,0 +1,168 @@
+//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing.
+
+use std::path::{Path, PathBuf};
+
+use crate::study::{error::Error, file};
+
+/// A table read from a file: every cell as text, each row as long as the header.
+#[derive(Clone, Debug)]
+pub struct Table {
+    path: PathBuf,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Reads a TSV file; a row of another length than the header is an error that names its line.
+    pub fn read(path: &Path) -> Result<Table, Error> {
+        let text = file::read_text(path)?;
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(b'\t')
+            .quoting(false)
+            .flexible(true)
+            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        let at = |line, what: String| Error::Line { path: path.into(), line, what };
+        let header: Vec<String> =
+            reader.headers().map_err(|e| at(1, e.to_string()))?.iter().map(str::to_owned).collect();
+        if header.iter().all(|name| name.is_empty()) {
+            return Err(Error::content(path, "the table has no header"));
+        }
+        if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
+            return Err(at(1, format!("column {:?} stands twice", twice.1)));
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|e| at(e.position().map_or(0, |p| p.line()), e.to_string()))?;
+            if record.len() != header.len() {
+                let line = record.position().map_or(0, |p| p.line());
+                return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
+            }
+            rows.push(record.iter().map(str::to_owned).collect());
+        }
+        Ok(Table { path: path.into(), header, rows })
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The number of rows below the header.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row below the header.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Where a column stands, if there is one of that name.
+    pub fn find(&self, column: &str) -> Option<usize> {
+        self.header.iter().position(|name| name == column)
+    }
+
+    /// Where a column stands; an error that names it and the file if there is none.
+    pub fn column(&self, column: &str) -> Result<usize, Error> {
+        self.find(column).ok_or_else(|| Error::content(&self.path, format!("column {column:?} is missing")))
+    }
+
+    /// A cell as it is written.
+    pub fn text(&self, row: usize, column: usize) -> &str {
+        &self.rows[row][column]
+    }
+
+    /// A cell as a finite number; `None` for `n/a`; an error that names the line otherwise.
+    pub fn number(&self, row: usize, column: usize) -> Result<Option<f64>, Error> {
+        match self.text(row, column) {
+            "n/a" => Ok(None),
+            text => match text.trim().parse::<f64>() {
+                Ok(value) if value.is_finite() => Ok(Some(value)),
+                _ => Err(self.error(row, format!("column {:?}: {text:?} is not a number", self.header[column]))),
+            },
+        }
+    }
+
+    /// A cell that must hold a finite number.
+    pub fn required_number(&self, row: usize, column: usize) -> Result<f64, Error> {
+        self.number(row, column)?
+            .ok_or_else(|| self.error(row, format!("column {:?}: a number is missing", self.header[column])))
+    }
+
+    /// An error at a row.
+    pub fn error(&self, row: usize, what: impl Into<String>) -> Error {
+        Error::Line { path: self.path.clone(), line: row as u64 + 2, what: what.into() }
+    }
+}
+
+/// Writes a table whole. A cell with a tab or line break would break it and is refused.
+pub fn write<R, C>(path: &Path, header: &[&str], rows: R) -> Result<(), Error>
+where
+    R: IntoIterator<Item = C>,
+    C: IntoIterator<Item = String>,
+{
+    let mut text = header.join("\t") + "\n";
+    for row in rows {
+        let cells: Vec<String> = row.into_iter().collect();
+        assert_eq!(cells.len(), header.len(), "a row as long as its header");
+        if let Some(cell) = cells.iter().find(|cell| cell.contains(['\t', '\n', '\r'])) {
+            return Err(Error::content(path, format!("{cell:?} cannot stand in a table")));
+        }
+        text += &cells.join("\t");
+        text.push('\n');
+    }
+    file::write(path, text.as_bytes())
+}
+
+/// A number with up to `decimals` decimals, without trailing zeros; `n/a` where it is missing or not finite.
+pub fn cell(value: impl Into<Option<f64>>, decimals: usize) -> String {
+    match value.into() {
+        Some(value) if value.is_finite() => {
+            let text = format!("{value:.decimals$}");
+            let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            if text == "-0" { "0".into() } else { text.into() }
+        }
+        _ => "n/a".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Table, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Table::read(file.path())
+    }
+
+    #[test]
+    fn numbers_lose_their_trailing_zeros_only() {
+        assert_eq!(cell(1.5, 6), "1.5");
+        assert_eq!(cell(100.0, 3), "100");
+        assert_eq!(cell(100.0, 0), "100");
+        assert_eq!(cell(-0.0001, 2), "0");
+        assert_eq!(cell(f64::NAN, 2), "n/a");
+        assert_eq!(cell(None, 2), "n/a");
+    }
+
+    #[test]
+    fn a_bad_cell_is_named_with_its_line() {
+        let table = read("onset\tname\n0.5\ta\nsoon\tb\n").unwrap();
+        assert_eq!(table.number(0, 0).unwrap(), Some(0.5));
+        let message = table.number(1, 0).unwrap_err().to_string();
+        assert!(message.contains("line 3") && message.contains("\"onset\"") && message.contains("soon"), "{message}");
+    }
+
+    #[test]
+    fn a_short_row_and_a_doubled_column_are_refused() {
+        assert!(read("a\tb\n1\n").unwrap_err().to_string().contains("line 2: expected 2 cells, found 1"));
+        assert!(read("a\ta\n1\t2\n").unwrap_err().to_string().contains("\"a\" stands twice"));
+        assert!(read("").is_err());
+    }
+}
