@@ -21,8 +21,8 @@ pub struct Mask {
 /// A time course for each voxel of a mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Seconds from one volume to the next.
-    pub tr_s: f64,
+    /// Seconds from one volume to the next; `None` where the file does not say.
+    pub tr_s: Option<f64>,
     /// The number of volumes.
     pub volumes: usize,
     /// Volume after volume, in each the voxels of the mask in its order: `data[t * mask.len() + v]`.
