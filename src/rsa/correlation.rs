@@ -76,7 +76,7 @@ fn mean(values: &[f64]) -> f64 {
 /// Whether a sum of squared deviations is no more than the rounding of n values of this mean.
 fn is_rounding(sum_of_squares: f64, mean: f64, n: usize) -> bool {
     let rounding = f64::EPSILON * mean.abs();
-    !(sum_of_squares > n as f64 * rounding * rounding)
+    sum_of_squares.is_nan() || sum_of_squares <= n as f64 * rounding * rounding
 }
 
 #[cfg(test)]
