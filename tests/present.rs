@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard};
@@ -14,6 +15,7 @@ use layerprint::study::{
     Weights, file,
 };
 use serde_json::Value;
+use serialport::{SerialPort, TTYPort};
 use tempfile::TempDir;
 
 const WIDTH: u32 = 256;
@@ -94,6 +96,7 @@ impl Study {
             .args(["--out".as_ref(), self.dataset().as_os_str()])
             .args(["--sub", "01", "--seed", "7", "--run", &run.to_string()])
             .args(arguments)
+            .env("XDG_RUNTIME_DIR", self.folder.path())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY");
         command
@@ -225,15 +228,26 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The error of a command that must fail, in one line.
+/// What a command that must fail says, with a single error in it.
 fn complaint(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let text = stderr(&output);
-    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(errors.len(), 1, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
     assert!(!text.contains("panicked"), "{text}");
-    errors[0].to_owned()
+    text
+}
+
+/// Both ends of a pseudo-terminal, and the path of the far end.
+fn terminal() -> (TTYPort, TTYPort, String) {
+    let (near_end, far_end) = TTYPort::pair().unwrap();
+    for end in [&near_end, &far_end] {
+        // A program started by a test would inherit the terminal and keep it alive.
+        // SAFETY: the descriptor is open, and the call changes nothing but its flag.
+        assert_eq!(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }, 0);
+    }
+    let port = far_end.name().unwrap();
+    (near_end, far_end, port)
 }
 
 #[test]
@@ -355,8 +369,7 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
 fn a_trigger_lost_during_the_run_does_not_stop_it() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(&PROTOCOL.replace("dummy_pulses = 1", "dummy_pulses = 0"));
-    let (mut scanner, far_end) = serialport::TTYPort::pair().unwrap();
-    let port = serialport::SerialPort::name(&far_end).unwrap();
+    let (mut scanner, far_end, port) = terminal();
     let running = study
         .present(1, &["--trigger-port", &port])
         .env("DISPLAY", &server.display)
@@ -386,8 +399,7 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
 fn a_scanner_that_runs_already_is_refused() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(PROTOCOL);
-    let (mut scanner, far_end) = serialport::TTYPort::pair().unwrap();
-    let port = serialport::SerialPort::name(&far_end).unwrap();
+    let (mut scanner, _far_end, port) = terminal();
     let running = study
         .present(1, &["--trigger-port", &port])
         .env("DISPLAY", &server.display)
