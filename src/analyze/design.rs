@@ -74,7 +74,8 @@ impl Design {
         if count >= self.volumes {
             return Err(format!("it has {count} columns but only {} volumes", self.volumes));
         }
-        // From the constant backwards, so that a column is blamed rather than the drifts, and an image last.
+        // From the constant to the images: of columns that depend on each other, the last in this order is blamed, and
+        // that is never the constant and hardly ever a drift.
         let order: Vec<usize> = (0..count).rev().collect();
         let mut scaled = DMatrix::zeros(self.volumes, count);
         let mut lengths = Vec::with_capacity(count);
