@@ -147,7 +147,8 @@ mod tests {
         let events = Events::read(&folder.join("sub-01_task-view_run-1_events.tsv")).unwrap();
         let images: Vec<String> = (0..16).map(|image| format!("img{image:02}")).collect();
         let table =
-            crate::study::table::Table::read(&folder.join("sub-01_task-view_run-1_desc-confounds_timeseries.tsv")).unwrap();
+            crate::study::table::Table::read(&folder.join("sub-01_task-view_run-1_desc-confounds_timeseries.tsv"))
+                .unwrap();
         let confound = |(column, name): (usize, &String)| {
             (name.clone(), (0..table.len()).map(|row| table.required_number(row, column).unwrap()).collect())
         };
@@ -206,7 +207,9 @@ mod tests {
         assert!(design(&together, &[], 30).unwrap_err().contains("\"a\" is a sum"));
         assert!(design(&sound, &[("still", [7.0; 30])], 30).unwrap_err().contains("\"still\" is a sum"));
         assert!(design(&sound, &[("none", [0.0; 30])], 30).unwrap_err().contains("\"none\" is zero"));
-        assert!(design(&[event(3.0, "a"), event(99.0, "b")], &[], 30).unwrap_err().contains("\"b\" leaves no response"));
+        assert!(
+            design(&[event(3.0, "a"), event(99.0, "b")], &[], 30).unwrap_err().contains("\"b\" leaves no response")
+        );
         assert!(design(&sound, &[], 3).unwrap_err().contains("3 columns but only 3 volumes"));
     }
 }

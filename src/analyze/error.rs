@@ -40,8 +40,8 @@ pub enum Error {
     /// A layer whose RSM nothing can be correlated with.
     #[error("the RSM of layer {0} is constant over the pairs of images: nothing can be compared with it")]
     ConstantModel(study::Layer),
-    /// A radius for which there is no sphere on this grid.
-    #[error("no searchlight of {radius_mm} mm fits a grid of {grid}")]
+    /// A radius that makes no searchlight on this grid.
+    #[error("a searchlight of {radius_mm} mm holds one voxel, or far more than there are, on a grid of {grid}")]
     Radius {
         /// The radius.
         radius_mm: f64,

@@ -130,7 +130,9 @@ impl Scores {
     /// The model with the largest similarity at a voxel, the first of equals; `None` where undefined.
     pub fn best(&self, voxel: usize) -> Option<usize> {
         let values = self.at(voxel);
-        self.undefined[voxel].is_none().then(|| (1..values.len()).fold(0, |b, m| if values[m] > values[b] { m } else { b }))
+        self.undefined[voxel]
+            .is_none()
+            .then(|| (1..values.len()).fold(0, |b, m| if values[m] > values[b] { m } else { b }))
     }
 
     /// The number of voxels in the sphere around each voxel.
@@ -184,8 +186,12 @@ impl<'a> Searchlight<'a> {
         let neighbours = Neighbours::new(self.mask, &self.sphere);
         let instructions = Instructions::of_this_machine();
         let (voxels, models) = (self.mask.len(), self.models.models);
-        let mut scores =
-            Scores { models, values: vec![f64::NAN; voxels * models], sizes: vec![0; voxels], undefined: vec![None; voxels] };
+        let mut scores = Scores {
+            models,
+            values: vec![f64::NAN; voxels * models],
+            sizes: vec![0; voxels],
+            undefined: vec![None; voxels],
+        };
         let stage = progress.stage("searchlight", voxels as u64);
         let chunks = scores.values.par_chunks_mut(CHUNK * models);
         let chunks = chunks.zip(scores.sizes.par_chunks_mut(CHUNK)).zip(scores.undefined.par_chunks_mut(CHUNK));
@@ -366,11 +372,7 @@ fn score_avx2(patterns: &Patterns, models: &ModelVectors, scratch: &mut Scratch)
 /// Compares the RSM of the voxels in `scratch.inside` with all models; `scratch.scores` holds the similarities. `WIDE`
 /// says that eight registers hold eight blocks: the tiles of the product are then twice as high.
 #[inline(always)]
-fn score<const WIDE: bool>(
-    patterns: &Patterns,
-    models: &ModelVectors,
-    scratch: &mut Scratch,
-) -> Result<(), Undefined> {
+fn score<const WIDE: bool>(patterns: &Patterns, models: &ModelVectors, scratch: &mut Scratch) -> Result<(), Undefined> {
     let (count, width, images) = (scratch.inside.len(), patterns.width(), patterns.images);
 
     // The patterns of the sphere, centred over its voxels.
@@ -642,7 +644,8 @@ mod tests {
         for (min_coverage, centres) in [(0.25, 844), (0.5, 714), (0.75, 407), (0.9, 240), (1.0, 65)] {
             let sphere = Sphere::new(reference.mask.grid(), 7.5).unwrap();
             let light =
-                Searchlight::new(&reference.mask, sphere, min_coverage, &reference.models, SecondOrder::Pearson).unwrap();
+                Searchlight::new(&reference.mask, sphere, min_coverage, &reference.models, SecondOrder::Pearson)
+                    .unwrap();
             assert_eq!(844 - light.run(&patterns, &Silent).count(Undefined::Coverage), centres, "{min_coverage}");
         }
     }
