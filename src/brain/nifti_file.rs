@@ -64,6 +64,11 @@ pub fn read_grid(path: &Path) -> Result<(Grid, usize), Error> {
     Image::open(path).map(|image| (image.grid, image.volumes))
 }
 
+/// Seconds from one volume to the next, from an image's header alone; `None` where it does not say.
+pub fn read_tr(path: &Path) -> Result<Option<f64>, Error> {
+    Image::open(path).map(|image| image.tr_s)
+}
+
 /// Writes a volume as float32; compressed if the name ends in `.gz`. Complete or not at all.
 pub fn write_volume(path: &Path, volume: &Volume) -> Result<(), Error> {
     let header = header_for(&volume.grid, &[], None, NiftiType::Float32);
