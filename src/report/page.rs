@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::report::error::Error;
 use crate::report::figures::{
-    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, bars, color_bar, data_uri, heatmap, mosaic, onset_errors,
-    raster,
+    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, bars, color_bar, data_uri, heatmap, mosaic,
+    onset_errors, raster,
 };
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
@@ -300,9 +300,13 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
 
 fn recovery_tile(summary: &Summary) -> Option<Tile> {
     let (min, mean) = (summary.recovery_min?, summary.recovery_mean);
-    let noise = summary.cnr.map_or("noise not stated".into(), |cnr| format!("contrast-to-noise ratio {}", number(cnr, 3)));
-    let (verdict, word) =
-        if min >= RECOVERED { (Verdict::Good, "every region found") } else { (Verdict::Caution, "not every region found") };
+    let noise =
+        summary.cnr.map_or("noise not stated".into(), |cnr| format!("contrast-to-noise ratio {}", number(cnr, 3)));
+    let (verdict, word) = if min >= RECOVERED {
+        (Verdict::Good, "every region found")
+    } else {
+        (Verdict::Caution, "not every region found")
+    };
     Some(Tile {
         label: "Recovery, worst layer",
         value: percent(min),
@@ -352,7 +356,14 @@ fn spread_bars(findings: &Findings, colors: &LayerColors) -> String {
     };
     let each: Vec<Bar> = layers.iter().enumerate().map(bar).collect();
     let ticks = [0.0, 0.5, 1.0].map(|part| (part * end, number(part * end, 3)));
-    bars("Spread of each layer's RSM", "Standard deviation of each layer's RSM over the pairs of images.", &each, end, &ticks, None)
+    bars(
+        "Spread of each layer's RSM",
+        "Standard deviation of each layer's RSM over the pairs of images.",
+        &each,
+        end,
+        &ticks,
+        None,
+    )
 }
 
 fn similarities(findings: &Findings, summary: &Summary) -> Vec<Similarity> {
@@ -407,8 +418,7 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
         image: images.iter().position(|image| *image == event.trial_type),
     };
     let marks: Vec<Mark> = run.events.0.iter().map(mark).collect();
-    let shown =
-        Run { name: &name, images: &images, marks: &marks, pulses_s: &figures.pulses_s, end_s: figures.end_s };
+    let shown = Run { name: &name, images: &images, marks: &marks, pulses_s: &figures.pulses_s, end_s: figures.end_s };
     let errors = &figures.onset_errors;
     let errors_ms: Vec<f64> = errors.iter().map(|(_, error)| *error).collect();
     let worst = errors_ms.iter().map(|error| error.abs()).max_by(f64::total_cmp);
@@ -470,7 +480,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     rows.push(Row { label: "best layer".into(), note: "everywhere".into(), paint: Box::new(best) });
     let name = p.label();
     let layer_map = mosaic(
-        &format!("layer-map-{k}"),
+        &format!("layer-map-{}", k + 1),
         &format!("Layer map of {name}"),
         "For each voxel the layer whose RSM is most similar to that of the searchlight.",
         &view,
@@ -489,7 +499,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     };
     let rows: Vec<Row> = p.similarities.iter().map(similarity_row).collect();
     let similarity_maps = mosaic(
-        &format!("similarity-maps-{k}"),
+        &format!("similarity-maps-{}", k + 1),
         &format!("Similarity maps of {name}"),
         "A row for each layer: the second-order similarity of the searchlight's RSM and the layer's, at each voxel.",
         &view,
@@ -517,11 +527,13 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     let [x, y, z] = p.grid.voxel_size_mm().map(|mm| number(mm, 2));
     let mut words = format!("{voxels} voxels of {x} x {y} x {z} mm were analyzed; RSMs were compared by {method}.");
     if let Some(radius_mm) = analysis.radius_mm {
-        let full = analysis.full_sphere_voxels.map_or(String::new(), |count| format!(" ({count} voxels inside the brain)"));
+        let full =
+            analysis.full_sphere_voxels.map_or(String::new(), |count| format!(" ({count} voxels inside the brain)"));
         words += &format!(" A searchlight had a radius of {} mm{full}.", number(radius_mm, 2));
     }
     if let Some(undefined) = analysis.undefined_centres.filter(|&undefined| undefined > 0) {
-        words += &format!(" In {undefined} of them the similarity is undefined: they are grey, or white in the layer map.");
+        words +=
+            &format!(" In {undefined} of them the similarity is undefined: they are grey, or white in the layer map.");
     }
     ParticipantPage {
         id: format!("participant-{}", k + 1),
@@ -534,7 +546,9 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
         recovery: recovery(p, findings, colors),
         no_recovery: match &p.truth {
             None => "No simulated truth: recovery is not defined.".into(),
-            Some(_) => "The planted regions are known, but the analysis did not compare its layer map with them.".into(),
+            Some(_) => {
+                "The planted regions are known, but the analysis did not compare its layer map with them.".into()
+            }
         },
         name,
     }

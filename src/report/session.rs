@@ -86,7 +86,8 @@ impl Trigger {
 }
 
 fn frame_ms(more: &Map<String, Value>) -> Option<f64> {
-    let milliseconds = first(more, &["/flips/frame_ms", "/flips/refresh_ms", "/flips/median_ms"]).and_then(Value::as_f64);
+    let milliseconds =
+        first(more, &["/flips/frame_ms", "/flips/refresh_ms", "/flips/median_ms"]).and_then(Value::as_f64);
     let seconds = first(more, &["/flips/frame_s", "/flips/refresh_s", "/flips/median_s"]).and_then(Value::as_f64);
     let rate = first(more, &["/flips/refresh_hz", "/display/refresh_hz"]).and_then(Value::as_f64);
     let frame = milliseconds.or(seconds.map(|s| s * 1000.0)).or(rate.map(|hz| 1000.0 / hz));

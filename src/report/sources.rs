@@ -13,10 +13,8 @@ use crate::study::table::Table;
 use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
 
 /// How alike the layers' RSMs are over 16 natural photographs, measured with the trained network.
-const NATURAL: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/experiments/natural-16/layer_similarity_pearson.tsv"
-));
+const NATURAL: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/natural-16/layer_similarity_pearson.tsv"));
 const NATURAL_NAME: &str = "16 natural photographs (experiments/natural-16)";
 const SIMILARITY_TABLE: &str = "layer_similarity_pearson.tsv";
 const SUMMARY_ENDING: &str = "_desc-searchlight_summary.json";
@@ -213,8 +211,7 @@ impl Natural {
     /// Mean and largest |r| over the pairs of layers.
     pub fn mean_and_max_abs(&self) -> Option<(f64, f64)> {
         let similarity = self.similarity.as_ref()?;
-        let pairs: Vec<f64> =
-            crate::rsa::pairs(similarity.len()).map(|(i, j)| similarity[i][j].abs()).collect();
+        let pairs: Vec<f64> = crate::rsa::pairs(similarity.len()).map(|(i, j)| similarity[i][j].abs()).collect();
         let mean = pairs.iter().sum::<f64>() / pairs.len() as f64;
         Some((mean, pairs.iter().copied().fold(0.0, f64::max)))
     }
@@ -262,7 +259,8 @@ impl Participant {
             let path = beside(&format!("stat-{}_desc-{label}_statmap.nii.gz", analysis.second_order));
             similarities.push(LayerMap { layer, values: on_mask(&path)? });
         }
-        let best = indices(&on_mask(&beside("desc-bestlayer_dseg.nii.gz"))?, &beside("desc-bestlayer_dseg.tsv"), layers)?;
+        let best =
+            indices(&on_mask(&beside("desc-bestlayer_dseg.nii.gz"))?, &beside("desc-bestlayer_dseg.tsv"), layers)?;
         let truth = match truth_file(bids, &name)? {
             None => None,
             Some(settings) => {
@@ -302,12 +300,13 @@ fn indices(volume: &[f32], names: &Path, layers: &[Layer]) -> Result<Vec<Option<
             None => return Err(table.error(row, format!("layer {text:?} is not one of the image set's")).into()),
         };
     }
-    let place = |value: &f32| match *value as i64 {
-        0 => Ok(None),
-        number => places.get(&number).copied().map(Some).ok_or_else(|| {
-            Error::content(names, format!("index {number} stands in the volume but not in this table"))
-        }),
-    };
+    let place =
+        |value: &f32| match *value as i64 {
+            0 => Ok(None),
+            number => places.get(&number).copied().map(Some).ok_or_else(|| {
+                Error::content(names, format!("index {number} stands in the volume but not in this table"))
+            }),
+        };
     volume.iter().map(place).collect()
 }
 
@@ -381,7 +380,8 @@ fn check_images(path: &Path, events: &Events, set: &ImageSet) -> Result<(), Erro
             return Err(Error::content(path, what));
         };
         if event.image_sha256.as_ref().is_some_and(|shown| *shown != image.sha256) {
-            let what = format!("the {} that was shown is not that of the image set (its SHA-256 differs)", image.name());
+            let what =
+                format!("the {} that was shown is not that of the image set (its SHA-256 differs)", image.name());
             return Err(Error::content(path, what));
         }
     }

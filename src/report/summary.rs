@@ -127,8 +127,7 @@ impl Summary {
             emulated: (!emulated.is_empty()).then(|| emulated.iter().any(|&emulated| emulated)),
             recovery_min: shares.as_deref().and_then(least),
             recovery_mean: shares.as_deref().and_then(mean),
-            recovery: recovery
-                .map(|layers| layers.into_iter().map(|(layer, share)| (layer, share.into())).collect()),
+            recovery: recovery.map(|layers| layers.into_iter().map(|(layer, share)| (layer, share.into())).collect()),
             cnr: least(&findings.participants.iter().filter_map(|p| p.truth.as_ref()?.cnr()).collect::<Vec<_>>()),
             versions,
         }

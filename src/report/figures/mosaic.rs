@@ -118,8 +118,7 @@ pub fn mosaic(
     let row_height = (px_y * cut.rows as f64).max(26.0) + 8.0;
     let strip = px_x * columns as f64;
     let top = 20.0;
-    let mut svg =
-        Svg::new(LEFT + strip + 16.0, top + row_height * rows.len() as f64 + 4.0, title, description);
+    let mut svg = Svg::new(LEFT + strip + 16.0, top + row_height * rows.len() as f64 + 4.0, title, description);
     let slice_x = |k: usize| LEFT + px_x * (k * (cut.columns + GAP)) as f64;
     for (k, &slice) in slices.iter().enumerate() {
         let text = table::cell(view.height_mm(slice), 0).replace('-', "\u{2212}");
@@ -172,13 +171,7 @@ impl Cut {
         }
         let slices: Vec<usize> = filled.into_iter().collect();
         let around = |from, to| to - from + 1;
-        (!slices.is_empty()).then(|| Cut {
-            left,
-            top,
-            columns: around(left, right),
-            rows: around(top, bottom),
-            slices,
-        })
+        (!slices.is_empty()).then(|| Cut { left, top, columns: around(left, right), rows: around(top, bottom), slices })
     }
 
     /// At most so many slices, evenly spread, the outermost ones left out where there are more.
@@ -220,14 +213,22 @@ impl Cut {
                     && mask[view.index(self.left + x as usize, self.top + y as usize, slice)]
             };
             for line in 0..=self.rows as isize {
-                runs(self.columns, |x| inside(x, line - 1) != inside(x, line), |from, length| {
-                    let _ = write!(path, "M{} {line}h{length}", offset + from);
-                });
+                runs(
+                    self.columns,
+                    |x| inside(x, line - 1) != inside(x, line),
+                    |from, length| {
+                        let _ = write!(path, "M{} {line}h{length}", offset + from);
+                    },
+                );
             }
             for line in 0..=self.columns as isize {
-                runs(self.rows, |y| inside(line - 1, y) != inside(line, y), |from, length| {
-                    let _ = write!(path, "M{} {from}v{length}", offset as isize + line);
-                });
+                runs(
+                    self.rows,
+                    |y| inside(line - 1, y) != inside(line, y),
+                    |from, length| {
+                        let _ = write!(path, "M{} {from}v{length}", offset as isize + line);
+                    },
+                );
             }
         }
         path
