@@ -53,7 +53,6 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
     put("ending", json!(ending));
     put("image_set", json!(beginning.image_set));
     put("seed", json!(beginning.seed));
-    put("tr_s", json!(beginning.protocol.tr_s));
     put("volumes", json!(beginning.volumes));
     put("duration_s", json!(rounded(end_s)));
     put(
@@ -74,8 +73,14 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
     put("protocol", json!(beginning.protocol));
     put("provenance", json!(beginning.provenance));
 
-    let facts =
-        RunFacts { emulated: beginning.emulated, complete, image_set_sha256: beginning.image_set_sha256.clone(), more };
+    let facts = RunFacts {
+        emulated: beginning.emulated,
+        complete,
+        image_set_sha256: beginning.image_set_sha256.clone(),
+        tr_s: beginning.protocol.tr_s,
+        pulses_s: trigger.pulses_s,
+        more,
+    };
     Ok(Record {
         events: Events(events.into_iter().map(|(_, event)| event).collect()),
         facts,
@@ -145,6 +150,8 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
 
 struct TriggerFacts {
     verdict: Verdict,
+    /// From onset 0.
+    pulses_s: Vec<f64>,
     facts: Value,
 }
 
@@ -162,8 +169,7 @@ fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, row
     facts["expected_pulses"] = json!(expected);
     facts["received_pulses"] = json!(pulses_s.len());
     facts["other_bytes"] = json!(other_bytes);
-    facts["pulses_s"] = pulses_s.iter().map(|&at| rounded(at)).collect();
-    TriggerFacts { verdict, facts }
+    TriggerFacts { verdict, pulses_s: pulses_s.into_iter().map(rounded).collect(), facts }
 }
 
 struct FlipFigures {
