@@ -155,12 +155,15 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
     }
     Events(events).write(&name.func(bids, "events.tsv")).unwrap();
     if kind.presented {
-        let pulses: Vec<f64> = (0..150).map(|k| 2.0 * f64::from(k)).collect();
+        let pulses: Vec<f64> = (-2..150).map(|k| 2.0 * f64::from(k)).collect();
         let more = json!({
-            "trigger": { "verdict": "clean", "pulses_s": pulses },
-            "late_frames": 2,
-            "flips": { "frame_s": 1.0 / 60.0, "count": 18000 },
+            "ending": "complete",
             "seed": 11,
+            "trigger": { "verdict": "clean", "source": "/dev/ttyACM0", "expected_pulses": 152, "received_pulses": 152,
+                "other_bytes": 0, "pulses_s": pulses },
+            "flips": { "intervals": 17999, "interval_median_ms": 16.667, "interval_sd_ms": 0.214,
+                "interval_min_ms": 15.9, "interval_max_ms": 33.4, "late_frames": 2, "missed_refreshes": 3 },
+            "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
             "protocol": { "soa_s": 4.0, "note": if kind.hostile { HOSTILE } else { "as used" } },
         });
         let facts = RunFacts {
@@ -332,6 +335,8 @@ fn the_summary_holds_the_numbers_of_its_sources() {
         assert!((share - region["share"].as_f64().unwrap()).abs() < 1e-12);
     }
     assert!(html.contains(&format!("<div class=\"value\">{measured:.3}</div>")));
+    assert!(html.contains("clean: 152 of 152 pulses from /dev/ttyACM0"));
+    assert!(html.contains("2, over which 3 refreshes passed"));
     assert!(html.contains("contrast-to-noise ratio 0.45") && html.contains("Emulated"));
     assert!(!html.contains("Untrained network"));
 }

@@ -418,7 +418,14 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
         image: images.iter().position(|image| *image == event.trial_type),
     };
     let marks: Vec<Mark> = run.events.0.iter().map(mark).collect();
-    let shown = Run { name: &name, images: &images, marks: &marks, pulses_s: &figures.pulses_s, end_s: figures.end_s };
+    let shown = Run {
+        name: &name,
+        images: &images,
+        marks: &marks,
+        pulses_s: &figures.pulses_s,
+        begin_s: figures.begin_s,
+        end_s: figures.end_s,
+    };
     let errors = &figures.onset_errors;
     let errors_ms: Vec<f64> = errors.iter().map(|(_, error)| *error).collect();
     let worst = errors_ms.iter().map(|error| error.abs()).max_by(f64::total_cmp);
@@ -438,13 +445,31 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
     if !figures.sources.is_empty() {
         fact("Onsets measured", figures.sources.join(", "));
     }
-    let late = figures.late_frames.map_or("not counted".into(), |count| count.to_string());
+    let late = match (figures.late_frames, figures.missed_refreshes) {
+        (None, _) => "not counted".into(),
+        (Some(late), Some(missed)) if late > 0 => {
+            format!("{late}, over which {} passed", counted(missed as usize, "refresh"))
+        }
+        (Some(late), _) => late.to_string(),
+    };
     fact("Late frames", late);
     if let Some(frame_ms) = figures.frame_ms {
-        fact("Refresh", format!("{} ms ({} Hz)", number(frame_ms, 3), number(1000.0 / frame_ms, 2)));
+        fact("Screen", format!("a refresh every {} ms ({} Hz)", number(frame_ms, 3), number(1000.0 / frame_ms, 2)));
     }
-    let verdict = figures.trigger.as_ref().map_or("not judged".into(), |trigger| trigger.verdict.clone());
-    fact("Trigger", format!("{verdict}; {}", counted(figures.pulses_s.len(), "pulse")));
+    if let Some(ms) = figures.interval_ms {
+        let (median, sd) = (number(ms.median, 3), number(ms.sd, 3));
+        let range = format!("from {} to {}", number(ms.min, 3), number(ms.max, 3));
+        fact("Flip to flip", format!("median {median} ms, SD {sd} ms, {range} ms"));
+    }
+    let trigger = match &figures.trigger {
+        None => "not judged".into(),
+        Some(trigger) => {
+            let expected = trigger.expected.map_or(String::new(), |expected| format!(" of {expected}"));
+            let source = trigger.source.as_ref().map_or(String::new(), |source| format!(" from {source}"));
+            format!("{}: {}{expected} pulses{source}", trigger.verdict, figures.pulses_s.len())
+        }
+    };
+    fact("Trigger", trigger);
     RunPage {
         id: format!("run-{}", k + 1),
         emulated: run.facts.as_ref().is_some_and(|facts| facts.emulated),
@@ -493,7 +518,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
         let largest = mean_of(&layers[map.layer]).and_then(|figures| figures.max);
         Row {
             label: layers[map.layer].to_string(),
-            note: format!("max {}", number(largest, 2)),
+            note: largest.map_or("undefined".into(), |largest| format!("max {largest:.2}")),
             paint: Box::new(move |voxel: usize| Some(scale.color(f64::from(values[voxel])))),
         }
     };
@@ -528,7 +553,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     let mut words = format!("{voxels} voxels of {x} x {y} x {z} mm were analyzed; RSMs were compared by {method}.");
     if let Some(radius_mm) = analysis.radius_mm {
         let full =
-            analysis.full_sphere_voxels.map_or(String::new(), |count| format!(" ({count} voxels inside the brain)"));
+            analysis.full_sphere_voxels.map_or(String::new(), |count| format!(" ({count} voxels where it is full)"));
         words += &format!(" A searchlight had a radius of {} mm{full}.", number(radius_mm, 2));
     }
     if let Some(undefined) = analysis.undefined_centres.filter(|&undefined| undefined > 0) {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::report::sources::PresentedRun;
+use crate::report::text;
 
 /// What a report says about one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,18 +16,37 @@ pub struct RunFigures {
     pub onset_errors: Vec<(f64, f64)>,
     /// Frames that came too late, where the program counted them.
     pub late_frames: Option<u64>,
+    /// Refreshes of the screen that passed without a new frame.
+    pub missed_refreshes: Option<u64>,
+    /// From one flip to the next.
+    pub interval_ms: Option<Intervals>,
     /// What became of the triggers, where the program says it.
     pub trigger: Option<Trigger>,
     /// When triggers came, in seconds from the first stored volume.
     pub pulses_s: Vec<f64>,
     /// The time from one refresh of the screen to the next, in ms.
     pub frame_ms: Option<f64>,
+    /// The first pulse, where dummy volumes came before the first stored one; otherwise 0.
+    pub begin_s: f64,
     /// From the first stored volume to the end of the last event, in seconds.
     pub end_s: f64,
     /// How onsets were measured, each way once.
     pub sources: Vec<&'static str>,
     /// Everything else that the program wrote, for the provenance.
     pub more: Map<String, Value>,
+}
+
+/// The times from one flip to the next, in ms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Intervals {
+    /// Their median.
+    pub median: f64,
+    /// Their standard deviation.
+    pub sd: f64,
+    /// The shortest.
+    pub min: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// What became of a run's triggers.
@@ -38,6 +58,10 @@ pub struct Trigger {
     pub reasons: Vec<String>,
     /// Whether the verdict is the best there is.
     pub sound: bool,
+    /// How many pulses were expected.
+    pub expected: Option<u64>,
+    /// Where they came from: a port, a keyboard.
+    pub source: Option<String>,
 }
 
 impl RunFigures {
@@ -53,54 +77,81 @@ impl RunFigures {
             events.iter().filter_map(|event| event.onset_source).map(|source| source.name()).collect();
         sources.sort_unstable();
         sources.dedup();
-        let pulses_s = numbers(first(&more, &["/trigger/pulses_s", "/pulses_s", "/trigger/pulses"]));
+        let pulses_s = numbers(at(&more, &["trigger", "pulses_s"]));
         let end_of_events = events.iter().map(|event| event.onset_s + event.duration_s).fold(0.0, f64::max);
         RunFigures {
             trials: events.len() - null_trials,
             null_trials,
             onset_errors: events.iter().filter_map(planned).collect(),
-            late_frames: first(&more, &["/late_frames", "/flips/late_frames", "/flips/late"]).and_then(Value::as_u64),
+            late_frames: at(&more, &["flips", "late_frames"]).and_then(Value::as_u64),
+            missed_refreshes: at(&more, &["flips", "missed_refreshes"]).and_then(Value::as_u64),
+            interval_ms: Intervals::of(&more),
             trigger: Trigger::of(&more),
             end_s: pulses_s.iter().copied().fold(end_of_events, f64::max).max(1e-3),
+            begin_s: pulses_s.iter().copied().fold(0.0, f64::min),
             pulses_s,
-            frame_ms: frame_ms(&more),
+            frame_ms: at(&more, &["display", "refresh_hz"])
+                .and_then(Value::as_f64)
+                .filter(|hz| hz.is_finite() && *hz > 0.0)
+                .map(|hz| 1000.0 / hz),
             sources,
             more,
         }
     }
 }
 
-impl Trigger {
-    fn of(more: &Map<String, Value>) -> Option<Trigger> {
-        let verdict = first(more, &["/trigger/verdict", "/trigger_verdict"])?.as_str()?.to_owned();
-        let reasons = match first(more, &["/trigger/reasons"]) {
-            Some(Value::Array(reasons)) => {
-                reasons.iter().map(|reason| reason.as_str().map_or_else(|| reason.to_string(), str::to_owned)).collect()
-            }
-            Some(Value::String(reason)) => vec![reason.clone()],
-            _ => Vec::new(),
-        };
-        let sound = ["good", "ok", "sound", "passed", "pass", "clean"].contains(&verdict.to_lowercase().as_str());
-        Some(Trigger { verdict, reasons, sound })
+impl Intervals {
+    fn of(more: &Map<String, Value>) -> Option<Intervals> {
+        let figure = |name| at(more, &["flips", name]).and_then(Value::as_f64);
+        Some(Intervals {
+            median: figure("interval_median_ms")?,
+            sd: figure("interval_sd_ms")?,
+            min: figure("interval_min_ms")?,
+            max: figure("interval_max_ms")?,
+        })
     }
 }
 
-fn frame_ms(more: &Map<String, Value>) -> Option<f64> {
-    let milliseconds =
-        first(more, &["/flips/frame_ms", "/flips/refresh_ms", "/flips/median_ms"]).and_then(Value::as_f64);
-    let seconds = first(more, &["/flips/frame_s", "/flips/refresh_s", "/flips/median_s"]).and_then(Value::as_f64);
-    let rate = first(more, &["/flips/refresh_hz", "/display/refresh_hz"]).and_then(Value::as_f64);
-    let frame = milliseconds.or(seconds.map(|s| s * 1000.0)).or(rate.map(|hz| 1000.0 / hz));
-    frame.filter(|frame| frame.is_finite() && *frame > 0.0)
+impl Trigger {
+    fn of(more: &Map<String, Value>) -> Option<Trigger> {
+        let verdict = at(more, &["trigger", "verdict"])?.as_str()?.to_owned();
+        let faults = at(more, &["trigger", "faults"]).and_then(Value::as_array);
+        let source = at(more, &["trigger", "source"]).map(|source| match source {
+            Value::String(text) => text.clone(),
+            other => text::outline(other).replace('\n', ", "),
+        });
+        Some(Trigger {
+            sound: verdict == "clean",
+            reasons: faults.into_iter().flatten().map(in_words).collect(),
+            expected: at(more, &["trigger", "expected_pulses"]).and_then(Value::as_u64),
+            source,
+            verdict,
+        })
+    }
 }
 
-/// The first of some places (JSON pointers) at which there is something.
-fn first<'a>(facts: &'a Map<String, Value>, places: &[&str]) -> Option<&'a Value> {
-    places.iter().find_map(|place| {
-        let mut keys = place.split('/').skip(1);
-        let value = facts.get(keys.next()?)?;
-        keys.try_fold(value, |value, key| value.get(key))
-    })
+/// A fault of the pulses in a sentence; as it is written where it is not known.
+fn in_words(fault: &Value) -> String {
+    let figure = |name: &str| fault.get(name).map_or("?".into(), |value| text::number(value.as_f64(), 3));
+    match fault.get("fault").and_then(Value::as_str) {
+        Some("count") => format!("{} pulses were expected, {} came", figure("expected"), figure("observed")),
+        Some("other_tr") => {
+            format!("the median interval is {} s, the protocol's TR {} s", figure("median_s"), figure("expected_s"))
+        }
+        Some("missing") => {
+            format!("after pulse {} the scanner's pulse is missing for {} TR", figure("after_pulse"), figure("count"))
+        }
+        Some("duplicate") => format!("pulse {} came less than half a TR after the one before", figure("pulse")),
+        Some("off_grid") => format!("pulse {} is {} s off the TR's grid", figure("pulse"), figure("by_s")),
+        Some("lost") => format!("the port was lost after pulse {}", figure("after_pulse")),
+        _ => fault.as_str().map_or_else(|| text::outline(fault).replace('\n', ", "), str::to_owned),
+    }
+}
+
+/// What stands at a place among the facts.
+fn at<'a>(facts: &'a Map<String, Value>, place: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = place.split_first()?;
+    rest.iter().try_fold(facts.get(*first)?, |value, key| value.get(key))
 }
 
 fn numbers(value: Option<&Value>) -> Vec<f64> {
@@ -148,13 +199,27 @@ mod tests {
     }
 
     #[test]
-    fn a_run_lasts_to_its_last_pulse() {
+    fn a_run_lasts_from_its_first_dummy_to_its_last_pulse() {
         let figures = RunFigures::of(&run(json!({
-            "late_frames": 3,
-            "trigger": { "verdict": "suspect", "reasons": ["a pulse is missing"], "pulses_s": [0.0, 2.0, 12.0] },
+            "flips": { "late_frames": 3, "missed_refreshes": 5 },
+            "display": { "refresh_hz": 50.0 },
+            "trigger": { "verdict": "clean", "pulses_s": [-2.0, 0.0, 12.0], "expected_pulses": 3 },
         })));
-        assert_eq!((figures.late_frames, figures.end_s), (Some(3), 12.0));
+        assert_eq!((figures.late_frames, figures.missed_refreshes, figures.frame_ms), (Some(3), Some(5), Some(20.0)));
+        assert_eq!((figures.begin_s, figures.end_s), (-2.0, 12.0));
         let trigger = figures.trigger.unwrap();
-        assert_eq!((trigger.sound, trigger.reasons), (false, vec!["a pulse is missing".to_owned()]));
+        assert!(trigger.sound && trigger.reasons.is_empty() && trigger.expected == Some(3));
+    }
+
+    #[test]
+    fn faults_of_the_pulses_are_told_in_words() {
+        let faults = json!([{ "fault": "missing", "after_pulse": 10, "count": 2 }, { "fault": "new", "x": 1 }]);
+        let figures = RunFigures::of(&run(json!({ "trigger": { "verdict": "faulty", "faults": faults } })));
+        let trigger = figures.trigger.unwrap();
+        assert!(!trigger.sound);
+        assert_eq!(
+            trigger.reasons,
+            ["after pulse 10 the scanner's pulse is missing for 2 TR".to_owned(), "fault: new, x: 1".to_owned()]
+        );
     }
 }

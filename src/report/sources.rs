@@ -103,6 +103,8 @@ pub struct Analysis {
     pub image_set_sha256: Option<String>,
     /// Whether the scanner was emulated.
     pub emulated: Option<bool>,
+    /// The version of the program that analyzed.
+    pub version: Option<String>,
 }
 
 /// One layer's map in figures.
@@ -166,7 +168,9 @@ impl Findings {
         if participants.is_empty() {
             return Err(Error::NoMaps(sources.maps.clone()));
         }
-        Ok(Findings { set, natural, participants, maps_made_by: made_by(&sources.maps) })
+        let version = participants.iter().find_map(|p| p.analysis.version.as_ref());
+        let maps_made_by = made_by(&sources.maps).or(version.map(|version| format!("layerprint {version}")));
+        Ok(Findings { set, natural, participants, maps_made_by })
     }
 
     /// The runs of all participants.
@@ -333,16 +337,21 @@ fn func_folders(subject: &Path) -> Vec<PathBuf> {
 
 /// The settings file of a simulation of this participant and task, if there is one.
 fn truth_file(bids: &Path, name: &RunName) -> Result<Option<PathBuf>, Error> {
-    let folder = name.folder(&bids.join("derivatives/simulation")).join("func");
-    if !folder.is_dir() {
-        return Ok(None);
-    }
+    let subject = RunName { session: None, ..name.clone() }.folder(&bids.join("derivatives/simulation"));
     let is_truth = |path: &PathBuf| {
         let file_name = name_of(path);
-        let same = |found: RunName| found.subject == name.subject && found.task == name.task;
+        let same = |found: RunName| {
+            let session = name.session.is_none() || found.session == name.session;
+            found.subject == name.subject && found.task == name.task && session
+        };
         file_name.ends_with("_desc-truth_dseg.json") && RunName::parse(&file_name).is_some_and(same)
     };
-    Ok(entries(&folder)?.into_iter().find(is_truth))
+    for folder in func_folders(&subject) {
+        if let Some(truth) = entries(&folder)?.into_iter().find(is_truth) {
+            return Ok(Some(truth));
+        }
+    }
+    Ok(None)
 }
 
 /// The runs of a participant's task, in the order of their names; none where the dataset has no events of it.

@@ -26,14 +26,18 @@ pub fn figure(value: impl Into<Option<f64>>) -> String {
 /// A share as a percentage.
 pub fn percent(share: impl Into<Option<f64>>) -> String {
     match share.into().filter(|share| share.is_finite()) {
-        Some(share) => format!("{} %", table::cell(100.0 * share, 1)),
+        Some(share) => format!("{:.1} %", 100.0 * share),
         None => "–".into(),
     }
 }
 
 /// A count with its word in the singular or plural.
 pub fn counted(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+    match (count, word.ends_with("sh")) {
+        (1, _) => format!("1 {word}"),
+        (_, true) => format!("{count} {word}es"),
+        (_, false) => format!("{count} {word}s"),
+    }
 }
 
 /// Settings as indented lines, long lists cut short.
@@ -120,6 +124,9 @@ mod tests {
         assert_eq!(number(f64::NAN, 2), "–");
         assert_eq!(figure(0.1), "0.100");
         assert_eq!(percent(0.8125), "81.3 %");
-        assert_eq!((counted(1, "run"), counted(2, "run")), ("1 run".to_owned(), "2 runs".to_owned()));
+        assert_eq!(
+            [(1, "run"), (2, "run"), (0, "refresh")].map(|(n, word)| counted(n, word)),
+            ["1 run", "2 runs", "0 refreshes"]
+        );
     }
 }

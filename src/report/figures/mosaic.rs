@@ -11,10 +11,10 @@ const TEXT: &str = "#2b303b";
 const QUIET: &str = "#5b6270";
 const OUTLINE: &str = "#7a8190";
 /// How far the slices may reach, and how wide one may be, in pixels.
-const WIDTH: f64 = 780.0;
+const WIDTH: f64 = 790.0;
 const WIDEST_SLICE: f64 = 170.0;
 /// Left of the slices, for the names of the rows.
-const LEFT: f64 = 100.0;
+const LEFT: f64 = 122.0;
 /// Columns of pixels between two slices.
 const GAP: usize = 2;
 

@@ -24,7 +24,9 @@ pub struct Run<'a> {
     pub marks: &'a [Mark],
     /// When the scanner's triggers came, in seconds.
     pub pulses_s: &'a [f64],
-    /// Where the time axis ends, in seconds.
+    /// Where the time axis begins, in seconds: before 0 where dummy volumes came first.
+    pub begin_s: f64,
+    /// Where it ends.
     pub end_s: f64,
 }
 
@@ -55,7 +57,8 @@ pub fn raster(run: &Run) -> String {
         run.pulses_s.len()
     );
     let mut svg = Svg::new(LEFT + WIDTH + 20.0, axis + 34.0, &format!("Timeline of {}", run.name), &description);
-    let at = |seconds: f64| LEFT + WIDTH * (seconds / run.end_s).clamp(0.0, 1.0);
+    let length_s = run.end_s - run.begin_s;
+    let at = |seconds: f64| LEFT + WIDTH * ((seconds - run.begin_s) / length_s).clamp(0.0, 1.0);
     for (i, name) in run.images.iter().enumerate() {
         let y = top + i as f64 * row;
         if i % 2 == 0 {
@@ -63,7 +66,11 @@ pub fn raster(run: &Run) -> String {
         }
         svg.text([LEFT - 7.0, y + 8.2], 8.5, Anchor::End, QUIET, &shortened(name, 16));
     }
-    time_axis(&mut svg, run.end_s, top, axis);
+    for tick in ticks(run.begin_s, run.end_s) {
+        svg.line([at(tick), top], [at(tick), axis], GRID, 1.0);
+    }
+    svg.line([LEFT, axis], [LEFT + WIDTH, axis], "#9aa1ad", 1.0);
+    labels_below(&mut svg, run.begin_s, run.end_s, WIDTH, axis);
     if nulls > 0 {
         svg.text([LEFT - 7.0, images_end + 11.0], 8.5, Anchor::End, QUIET, "null");
     }
@@ -142,31 +149,22 @@ pub fn onset_errors(name: &str, points: &[(f64, f64)], end_s: f64, frame_ms: Opt
     }
     svg.line([x, top], [x, axis], "#9aa1ad", 1.0);
     svg.text([x, axis + 14.0], 10.0, Anchor::Start, QUIET, "number of onsets");
-    labels_below(&mut svg, end_s, width, axis);
+    labels_below(&mut svg, 0.0, end_s, width, axis);
     svg.finish()
 }
 
-fn time_axis(svg: &mut Svg, end_s: f64, top: f64, axis: f64) {
-    let step = tick_step(end_s, 8.0);
-    let mut tick = 0.0;
-    while tick <= end_s + 1e-9 {
-        let x = LEFT + WIDTH * tick / end_s;
-        svg.line([x, top], [x, axis], GRID, 1.0);
-        tick += step;
-    }
-    svg.line([LEFT, axis], [LEFT + WIDTH, axis], "#9aa1ad", 1.0);
-    labels_below(svg, end_s, WIDTH, axis);
-}
-
-fn labels_below(svg: &mut Svg, end_s: f64, width: f64, axis: f64) {
-    let step = tick_step(end_s, 8.0);
-    let mut tick = 0.0;
-    while tick <= end_s + 1e-9 {
-        let x = LEFT + width * tick / end_s;
+fn labels_below(svg: &mut Svg, begin_s: f64, end_s: f64, width: f64, axis: f64) {
+    for tick in ticks(begin_s, end_s) {
+        let x = LEFT + width * (tick - begin_s) / (end_s - begin_s);
         svg.text([x, axis + 14.0], 10.0, Anchor::Middle, QUIET, &table::cell(tick, 3));
-        tick += step;
     }
     svg.text([LEFT + width / 2.0, axis + 29.0], 10.5, Anchor::Middle, TEXT, "time from the first stored volume (s)");
+}
+
+/// Round times from 0 on, about eight.
+fn ticks(begin_s: f64, end_s: f64) -> impl Iterator<Item = f64> {
+    let step = tick_step(end_s - begin_s, 8.0);
+    (0..).map(move |k| f64::from(k) * step).take_while(move |tick| *tick <= end_s + 1e-9)
 }
 
 fn dashed(svg: &mut Svg, from: f64, to: f64, y: f64) {
@@ -205,7 +203,7 @@ mod tests {
         let images = ["a", "b"].map(String::from);
         let mark = |onset_s, image| Mark { onset_s, duration_s: 1.0, image };
         let marks = [mark(0.0, Some(0)), mark(5.0, None), mark(10.0, Some(1))];
-        let run = Run { name: "r", images: &images, marks: &marks, pulses_s: &[0.0, 2.0], end_s: 20.0 };
+        let run = Run { name: "r", images: &images, marks: &marks, pulses_s: &[0.0, 2.0], begin_s: 0.0, end_s: 20.0 };
         let svg = raster(&run);
         assert_eq!(svg.matches(" s</title>").count(), 3);
         assert_eq!(svg.matches(&format!("stroke=\"{PULSE}\"")).count(), 2);
