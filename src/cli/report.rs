@@ -1,9 +1,32 @@
-//! In the making.
+//! `layerprint report`.
 
-/// In the making.
+use std::path::PathBuf;
+
+use crate::report::{self, Sources};
+
+/// Put what came out of a study into one page that can be looked at anywhere, and its figures into a file.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Image set that was shown: a folder with images.toml.
+    #[arg(long, value_name = "SET")]
+    images: PathBuf,
+    /// BIDS dataset with the runs' events and, where the brain was simulated, derivatives/simulation.
+    #[arg(long, value_name = "BIDS_DIR")]
+    bids: PathBuf,
+    /// Output folder of `layerprint analyze`.
+    #[arg(long, value_name = "OUTPUT_DIR")]
+    maps: PathBuf,
+    /// Folder for report.html and summary.json; made where it is missing, and never overwritten.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Folder with the layer_similarity_pearson.tsv of natural images to show beside the set's [default: 16 photographs].
+    #[arg(long, value_name = "FOLDER")]
+    natural: Option<PathBuf>,
+}
 
-pub fn run(_: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("in the making")
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { images, bids, maps, out, natural } = arguments;
+    report::run(&Sources { image_set: images, bids, maps, natural }, &out)?;
+    println!("{}", out.join("report.html").display());
+    Ok(())
 }

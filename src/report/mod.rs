@@ -1,1 +1,33 @@
-//! In the making.
+//! Shows what came out: image set, events, maps and (where the brain was simulated) the truth go in; one self-contained
+//! `report.html` and the `summary.json` of its figures come out. Nothing is computed anew: what is shown is what the
+//! other jobs saved.
+
+mod error;
+mod figures;
+mod output;
+mod page;
+mod session;
+mod sources;
+mod summary;
+mod text;
+
+use std::path::Path;
+
+pub use error::Error;
+pub use sources::Sources;
+pub use summary::Summary;
+
+use output::ReportFiles;
+use session::RunFigures;
+use sources::Findings;
+
+/// Makes a report of saved files in the folder `out`, which may exist but must not hold a report.
+pub fn run(sources: &Sources, out: &Path) -> Result<Summary, Error> {
+    let files = ReportFiles::claim(out)?;
+    let findings = Findings::read(sources)?;
+    let runs: Vec<RunFigures> = findings.runs().map(RunFigures::of).collect();
+    let summary = Summary::of(&findings, &runs);
+    let html = page::render(&findings, &runs, &summary)?;
+    files.write(&html, &summary)?;
+    Ok(summary)
+}

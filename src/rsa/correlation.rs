@@ -77,7 +77,7 @@ fn mean(values: &[f64]) -> f64 {
 /// that was summed up one by one by n units in its last place. True as well where either is NaN.
 pub fn is_constant(sum_of_squares: f64, mean: f64, n: usize) -> bool {
     let rounding = f64::EPSILON * n as f64 * mean.abs();
-    !(sum_of_squares > n as f64 * rounding * rounding)
+    sum_of_squares.is_nan() || sum_of_squares <= n as f64 * rounding * rounding
 }
 
 #[cfg(test)]

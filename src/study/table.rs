@@ -15,7 +15,11 @@ pub struct Table {
 impl Table {
     /// Reads a TSV file; a row of another length than the header is an error that names its line.
     pub fn read(path: &Path) -> Result<Table, Error> {
-        let text = file::read_text(path)?;
+        Table::parse(path, &file::read_text(path)?)
+    }
+
+    /// A table from the text of a TSV file named `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Table, Error> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(b'\t')
             .quoting(false)

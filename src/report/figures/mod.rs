@@ -1,0 +1,15 @@
+//! Figures as SVG: plain data goes in, the text of an `<svg>` element comes out. No file, no style sheet, no script.
+
+mod bars;
+mod color;
+mod heatmap;
+mod mosaic;
+mod svg;
+mod timeline;
+
+pub use bars::{Bar, bars};
+pub use color::{LayerColors, Scale};
+pub use heatmap::{Cells, color_bar, heatmap};
+pub use mosaic::{AxialView, Row, mosaic};
+pub use svg::data_uri;
+pub use timeline::{Mark, Run, onset_errors, raster};

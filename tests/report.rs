@@ -1,0 +1,486 @@
+//! `layerprint report` as a user runs it, on a small study in a temporary folder.
+#![cfg(feature = "analyze")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use layerprint::brain::{Grid, Volume, nifti_file};
+use layerprint::rsa::{Rsm, SecondOrder, pair_count};
+use layerprint::study::bids::{self, RunName};
+use layerprint::study::{
+    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance,
+    RunFacts, Seed, SynthesisRecord, Weights, file,
+};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+const LAYERS: [&str; 12] = ["conv1", "conv2_reduce", "conv2", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"];
+/// Voxels of 4 mm, x to the left on disk.
+const GRID: Grid =
+    Grid { dims: [36, 44, 30], affine: [[-4.0, 0.0, 0.0, 70.0], [0.0, 4.0, 0.0, -100.0], [0.0, 0.0, 4.0, -46.0]] };
+/// A name that a browser would run if it were not escaped.
+const HOSTILE: &str = "<img src=x onerror=alert(1)>&\"'";
+
+/// What a study in a temporary folder is like.
+#[derive(Clone, Copy)]
+struct Kind {
+    simulated: bool,
+    weights: Weights,
+    hostile: bool,
+    /// Whether the events come from layerprint, with everything that it writes.
+    presented: bool,
+    participants: usize,
+}
+
+const DEMO: Kind =
+    Kind { simulated: true, weights: Weights::Trained, hostile: false, presented: true, participants: 1 };
+
+struct Study {
+    root: tempfile::TempDir,
+}
+
+impl Study {
+    fn new(kind: Kind) -> Study {
+        let study = Study { root: tempfile::tempdir().unwrap() };
+        write_set(&study.path("set"), kind);
+        let set = ImageSet::load(&study.path("set")).unwrap();
+        for participant in 1..=kind.participants {
+            let name = RunName::parse(&format!("sub-{participant:02}_task-layers")).unwrap();
+            let run = RunName { run: Some(1), ..name.clone() };
+            write_run(&study.path("bids"), &run, set.models().images(), set.sha256(), kind);
+            write_maps(&study.path("bids"), &study.path("maps"), &name, set.sha256(), kind);
+        }
+        study
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.arg("report").arg("--images").arg(self.path("set")).arg("--bids").arg(self.path("bids"));
+        command.arg("--maps").arg(self.path("maps")).arg("--out").arg(self.path("report"));
+        command
+    }
+
+    /// The page and the summary of a report that succeeds.
+    fn report(&self) -> (String, Value) {
+        self.command().assert().success().stdout(contains("report.html"));
+        (fs::read_to_string(self.path("report/report.html")).unwrap(), self.summary())
+    }
+
+    fn summary(&self) -> Value {
+        file::read_json(&self.path("report/summary.json")).unwrap()
+    }
+}
+
+fn layers() -> Vec<Layer> {
+    LAYERS.map(|name| Layer::new(name).unwrap()).to_vec()
+}
+
+fn write_set(folder: &Path, kind: Kind) {
+    fs::create_dir_all(folder).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let name = |k| if kind.hostile && k == 3 { HOSTILE.to_owned() } else { format!("image_{k:02}") };
+    let names: Vec<String> = (1..=16).map(name).collect();
+    let mut images = Vec::new();
+    for name in &names {
+        let bytes = picture(&mut rng);
+        let file = format!("{name}.png");
+        fs::write(folder.join(&file), &bytes).unwrap();
+        images.push(ImageRecord { file, sha256: file::sha256(&bytes) });
+    }
+    let mut rsm = || {
+        let mut draw = || (0..6).map(|_| rng.random_range(-0.28..0.28)).sum::<f64>();
+        Rsm::from_upper(16, (0..pair_count(16)).map(|_| draw().clamp(-0.95, 0.95)).collect()).unwrap()
+    };
+    let models = Models::new(names, layers(), LAYERS.map(|_| rsm()).to_vec());
+    let note = if kind.hostile { "<script>" } else { "as used" };
+    let recipe = format!("steps = 300\nlearning_rate = 0.05\nnote = {note:?}\n\n[transform]\nshift_px = 8\n");
+    let manifest = Manifest {
+        size_px: [64, 64],
+        provenance: Provenance::here(),
+        network: NetworkRecord { name: "GoogLeNet".into(), weights: kind.weights, weights_sha256: "ab".repeat(32) },
+        figures: Figures::of(&models),
+        synthesis: Some(SynthesisRecord {
+            seed: Seed(7),
+            device: "cpu".into(),
+            threads: 2,
+            recipe: toml::from_str(&recipe).unwrap(),
+        }),
+        images,
+    };
+    ImageSet::write(folder, &manifest, &models).unwrap();
+}
+
+/// A picture of a few waves.
+fn picture(rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let waves: Vec<[f64; 6]> = (0..5).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
+    let value = |x: usize, y: usize, channel: usize| {
+        let wave = |w: &[f64; 6]| (0.3 * (w[0] * x as f64 + w[1] * y as f64) + 6.0 * w[2]).sin() * w[3 + channel];
+        (128.0 + 60.0 * waves.iter().map(wave).sum::<f64>()).clamp(0.0, 255.0) as u8
+    };
+    let pixels: Vec<u8> = (0..64 * 64 * 3).map(|i| value(i / 3 % 64, i / 192, i % 3)).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 64, 64);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kind: Kind) {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut events = Vec::new();
+    for trial in 0..72 {
+        let planned_s = 6.0 + 4.0 * f64::from(trial);
+        let null = trial % 9 == 4;
+        let image = &images[rng.random_range(0..images.len())];
+        events.push(Event {
+            onset_s: planned_s + rng.random_range(-0.002..0.004),
+            duration_s: 2.5,
+            trial_type: if null { "null".into() } else { image.clone() },
+            stim_file: (!null).then(|| format!("set/{image}.png")),
+            image_sha256: None,
+            planned_onset_s: kind.presented.then_some(planned_s),
+            frames: kind.presented.then_some(150),
+            onset_source: kind.presented.then_some(OnsetSource::Simulated),
+        });
+    }
+    Events(events).write(&name.func(bids, "events.tsv")).unwrap();
+    if kind.presented {
+        let pulses: Vec<f64> = (-2..150).map(|k| 2.0 * f64::from(k)).collect();
+        let more = json!({
+            "ending": "complete",
+            "seed": 11,
+            "trigger": { "verdict": "clean", "source": "/dev/ttyACM0", "expected_pulses": 152, "received_pulses": 152,
+                "other_bytes": 0, "pulses_s": pulses },
+            "flips": { "intervals": 17999, "interval_median_ms": 16.667, "interval_sd_ms": 0.214,
+                "interval_min_ms": 15.9, "interval_max_ms": 33.4, "late_frames": 2, "missed_refreshes": 3 },
+            "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
+            "protocol": { "soa_s": 4.0, "note": if kind.hostile { HOSTILE } else { "as used" } },
+        });
+        let facts = RunFacts {
+            emulated: kind.simulated,
+            complete: true,
+            image_set_sha256: set_hash.into(),
+            more: more.as_object().unwrap().clone(),
+        };
+        facts.write(&name.func(bids, "events.json"), serde_json::Map::new()).unwrap();
+    }
+}
+
+/// The centre of a layer's region, in voxels.
+fn centre(layer: usize) -> [f64; 3] {
+    let angle = layer as f64 / 12.0 * std::f64::consts::TAU;
+    [17.5 + 9.0 * angle.cos(), 21.5 + 12.0 * angle.sin(), 14.0 + 5.0 * (2.0 * angle).sin()]
+}
+
+fn distance(a: [f64; 3], b: [usize; 3]) -> f64 {
+    (0..3).map(|axis| (a[axis] - b[axis] as f64).powi(2)).sum::<f64>().sqrt()
+}
+
+fn in_brain(voxel: [usize; 3]) -> bool {
+    let radii = [16.0, 20.0, 13.0];
+    let middle = [17.5, 21.5, 14.0];
+    (0..3).map(|axis| ((voxel[axis] as f64 - middle[axis]) / radii[axis]).powi(2)).sum::<f64>() <= 1.0
+}
+
+fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind: Kind) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let brain: Vec<usize> = (0..GRID.len()).filter(|&index| in_brain(GRID.voxel(index))).collect();
+    let write = |ending: &str, data: Vec<f32>| {
+        nifti_file::write_volume(&name.func(maps, ending), &Volume { grid: GRID.clone(), data }).unwrap();
+    };
+    bids::describe_dataset(maps, "maps", bids::DatasetType::Derivative).unwrap();
+    fs::create_dir_all(name.folder(maps).join("func")).unwrap();
+    let mut mask = vec![0.0; GRID.len()];
+    brain.iter().for_each(|&index| mask[index] = 1.0);
+    write("desc-searchlight_mask.nii.gz", mask);
+
+    let mut best = vec![(f32::NEG_INFINITY, 0_i16); GRID.len()];
+    let mut figures = Vec::new();
+    for (k, layer) in layers().into_iter().enumerate() {
+        let mut map = vec![f32::NAN; GRID.len()];
+        for &index in &brain {
+            let near = (-(distance(centre(k), GRID.voxel(index)) / 4.0).powi(2)).exp();
+            let noise: f64 = (0..4).map(|_| rng.random_range(-0.08..0.08)).sum();
+            map[index] = (0.75 * near + noise) as f32;
+            if map[index] > best[index].0 {
+                best[index] = (map[index], k as i16 + 1);
+            }
+        }
+        let mean = brain.iter().map(|&index| f64::from(map[index])).sum::<f64>() / brain.len() as f64;
+        let max = brain.iter().map(|&index| f64::from(map[index])).fold(-1.0, f64::max);
+        write(&format!("stat-spearman_desc-{}_statmap.nii.gz", layer.bids_label()), map);
+        figures.push(json!({ "layer": layer, "mean": mean, "max": max, "best_voxels": 0 }));
+    }
+    let best: Vec<i16> = best.into_iter().map(|(_, layer)| layer).collect();
+    for (k, figures) in (1..).zip(&mut figures) {
+        figures["best_voxels"] = best.iter().filter(|&&layer| layer == k).count().into();
+    }
+    let names: String = (1..).zip(LAYERS).map(|(k, name)| format!("{k}\t{name}\n")).collect();
+    nifti_file::write_labels(&name.func(maps, "desc-bestlayer_dseg.nii.gz"), &GRID, &best).unwrap();
+    fs::write(name.func(maps, "desc-bestlayer_dseg.tsv"), format!("index\tname\n{names}")).unwrap();
+
+    let mut planted = vec![0_i16; GRID.len()];
+    for &index in &brain {
+        let near = (0..12).find(|&k| distance(centre(k), GRID.voxel(index)) <= 2.6);
+        planted[index] = near.map_or(0, |k| k as i16 + 1);
+    }
+    let region = |(k, layer): (i16, &str)| {
+        let voxels = brain.iter().filter(|&&index| planted[index] == k).count();
+        let found = brain.iter().filter(|&&index| planted[index] == k && best[index] == k).count();
+        json!({ "layer": layer, "voxels": voxels, "share": found as f64 / voxels as f64 })
+    };
+    let recovery: Vec<Value> = (1..).zip(LAYERS).map(region).collect();
+    if kind.simulated {
+        let truth = dataset.join("derivatives/simulation");
+        fs::create_dir_all(name.folder(&truth).join("func")).unwrap();
+        nifti_file::write_labels(&name.func(&truth, "desc-truth_dseg.nii.gz"), &GRID, &planted).unwrap();
+        fs::write(name.func(&truth, "desc-truth_dseg.tsv"), format!("index\tname\n{names}")).unwrap();
+        let settings = json!({
+            "cnr": 0.45, "tr_s": 2.0, "volumes": 150, "seed": 5, "ar1": 0.3, "noise_fwhm_mm": 5.0,
+            "image_set_sha256": set_hash,
+        });
+        file::write_json(&name.func(&truth, "desc-truth_dseg.json"), &settings).unwrap();
+    }
+    let summary = json!({
+        "participant": name.subject.to_string(), "task": "layers", "runs": [1],
+        "plan": { "radius_mm": 9.0, "similarity": "pearson", "confounds": ["trans_x", "trans_y"] },
+        "radius_mm": 9.0, "full_sphere_voxels": 57, "centres": brain.len(), "undefined_centres": 0,
+        "second_order": "spearman", "layers": figures,
+        "recovery": if kind.simulated { Value::from(recovery) } else { Value::Null },
+        "image_set_sha256": set_hash, "emulated": kind.simulated, "voxel_size_mm": [4.0, 4.0, 4.0],
+    });
+    file::write_json(&name.func(maps, "desc-searchlight_summary.json"), &summary).unwrap();
+}
+
+/// Every address that a browser would follow by itself or on a click.
+fn addresses(html: &str) -> Vec<&str> {
+    let quoted = ["src=\"", "href=\"", "action=\""].into_iter().flat_map(|key| html.split(key).skip(1));
+    let styled = html.split("url(").skip(1).map(|rest| rest.split(')').next().unwrap());
+    quoted.map(|rest| rest.split('"').next().unwrap()).chain(styled).collect()
+}
+
+#[test]
+fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
+    let study = Study::new(DEMO);
+    let (html, _) = study.report();
+    if let Ok(folder) = std::env::var("LAYERPRINT_KEEP_REPORT") {
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(study.path("report/report.html"), Path::new(&folder).join("report.html")).unwrap();
+    }
+    let addresses = addresses(&html);
+    assert!(addresses.len() > 30, "{}", addresses.len());
+    assert!(addresses.iter().all(|address| address.starts_with("data:image/png;base64,") || address.starts_with('#')));
+    for outside in ["http://", "https://", "<script", "<link", "<iframe", "@import"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    for id in ["summary", "images", "similarity", "session", "run-1", "maps", "participant-1", "recovery", "provenance"]
+    {
+        assert!(html.contains(&format!("id=\"{id}\"")) && html.contains(&format!("href=\"#{id}\"")), "{id}");
+    }
+    for layer in LAYERS {
+        assert!(html.contains(&format!("<title>RSM of layer {layer}</title>")), "{layer}");
+    }
+    for title in [
+        "Spread of each layer",
+        "Layer similarity: this image set",
+        "Layer similarity: 16 natural photographs",
+        "Timeline of sub-01_task-layers_run-01",
+        "Onset errors of sub-01_task-layers_run-01",
+        "Layer map of sub-01_task-layers",
+        "Similarity maps of sub-01_task-layers",
+        "Recovery of the planted regions of sub-01_task-layers",
+    ] {
+        assert!(html.contains(&format!("<title>{title}")), "{title}");
+    }
+    // 16 images, a row of slices for each layer, three rows of layer maps.
+    assert_eq!(html.matches("data:image/png;base64,").count(), 16 + 12 + 3);
+    let files: Vec<_> = fs::read_dir(study.path("report")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+}
+
+#[test]
+fn the_summary_holds_the_numbers_of_its_sources() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let similarity = set.models().similarity(SecondOrder::Pearson);
+    assert_eq!(summary["layer_similarity_mean_abs"], json!(set.manifest().figures.layer_similarity_mean_abs));
+    let measured = summary["layer_similarity_mean_abs"].as_f64().unwrap();
+    assert!((measured - similarity.mean_abs()).abs() < 1e-9);
+    assert!((summary["layer_similarity_max_abs"].as_f64().unwrap() - similarity.max_abs()).abs() < 1e-9);
+    for figures in &set.manifest().figures.layers {
+        assert_eq!(summary["spread"][figures.name.name()], json!(figures.spread));
+    }
+    assert_eq!(summary["image_set_sha256"], json!(set.sha256()));
+    assert_eq!((&summary["trials"], &summary["null_trials"]), (&json!(64), &json!(8)));
+    assert_eq!((&summary["late_frames"], &summary["trigger_verdict"]), (&json!(2), &json!("clean")));
+    assert_eq!((&summary["emulated"], &summary["complete"]), (&json!(true), &json!(true)));
+    assert_eq!((&summary["weights"], &summary["cnr"]), (&json!("trained"), &json!(0.45)));
+    assert!(summary["onset_error_max_abs_ms"].as_f64().unwrap() < 4.01);
+    let maps = study.path("maps/sub-01/func/sub-01_task-layers_desc-searchlight_summary.json");
+    let analysis: Value = file::read_json(&maps).unwrap();
+    assert_eq!(summary["recovery"].as_object().unwrap().len(), 12);
+    for region in analysis["recovery"].as_array().unwrap() {
+        let share = summary["recovery"][region["layer"].as_str().unwrap()].as_f64().unwrap();
+        assert!((share - region["share"].as_f64().unwrap()).abs() < 1e-12);
+    }
+    assert!(html.contains(&format!("<div class=\"value\">{measured:.3}</div>")));
+    assert!(html.contains("clean: 152 of 152 pulses from /dev/ttyACM0"));
+    assert!(html.contains("2, over which 3 refreshes passed"));
+    assert!(html.contains("contrast-to-noise ratio 0.45") && html.contains("Emulated"));
+    assert!(!html.contains("Untrained network"));
+}
+
+#[test]
+fn the_built_in_natural_images_have_the_mean_of_their_66_pairs() {
+    let study = Study::new(DEMO);
+    let (_, summary) = study.report();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/natural-16/layer_similarity_pearson.tsv");
+    let text = fs::read_to_string(path).unwrap();
+    let rows = text.lines().skip(1).enumerate();
+    let upper = rows.flat_map(|(k, row)| row.split('\t').skip(k + 2).map(|cell| cell.parse::<f64>().unwrap().abs()));
+    let upper: Vec<f64> = upper.collect();
+    assert_eq!(upper.len(), 66);
+    let mean = summary["natural_layer_similarity_mean_abs"].as_f64().unwrap();
+    assert!((mean - upper.iter().sum::<f64>() / 66.0).abs() < 1e-12);
+    let max = upper.iter().copied().fold(0.0, f64::max);
+    assert_eq!(summary["natural_layer_similarity_max_abs"], json!(max));
+}
+
+#[test]
+fn hostile_names_and_settings_stay_text() {
+    let study = Study::new(Kind { hostile: true, ..DEMO });
+    let (html, _) = study.report();
+    assert!(!html.contains("<img src=x") && !html.contains("<script"));
+    assert!(html.contains("&lt;img src=x onerror=alert(1)&gt;&amp;&quot;"));
+}
+
+#[test]
+fn what_a_study_has_not_is_said_in_words() {
+    let study = Study::new(Kind { simulated: false, weights: Weights::Untrained, presented: false, ..DEMO });
+    let (html, summary) = study.report();
+    for words in [
+        "No simulated truth: recovery is not defined",
+        "Untrained network",
+        "another program",
+        "there is no onset error to show",
+        "not judged",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    for key in ["recovery", "recovery_min", "cnr", "late_frames", "trigger_verdict", "complete", "onset_error_mean_ms"]
+    {
+        assert_eq!(summary[key], Value::Null, "{key}");
+    }
+    assert_eq!((&summary["emulated"], &summary["weights"]), (&json!(false), &json!("untrained")));
+
+    fs::remove_dir_all(study.path("report")).unwrap();
+    fs::remove_dir_all(study.path("bids/sub-01")).unwrap();
+    let (html, summary) = study.report();
+    assert!(html.contains("the session is not described"));
+    assert_eq!((&summary["runs"], &summary["trials"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn each_participant_has_maps_and_recovery_of_its_own() {
+    let study = Study::new(Kind { participants: 2, ..DEMO });
+    let (html, summary) = study.report();
+    assert_eq!(summary["participants"], json!(["sub-01_task-layers", "sub-02_task-layers"]));
+    assert_eq!((&summary["runs"], &summary["trials"]), (&json!(2), &json!(128)));
+    for title in ["Layer map of", "Similarity maps of", "Recovery of the planted regions of"] {
+        for participant in ["sub-01", "sub-02"] {
+            assert!(
+                html.contains(&format!("<title>{title} {participant}_task-layers</title>")),
+                "{title} {participant}"
+            );
+        }
+    }
+    for id in ["layer-map-1", "layer-map-2", "similarity-maps-1", "similarity-maps-2"] {
+        assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+    }
+}
+
+#[test]
+fn another_table_of_natural_images_is_shown_where_it_is_named() {
+    let study = Study::new(DEMO);
+    let natural = study.path("natural");
+    fs::create_dir(&natural).unwrap();
+    let row = |k: usize| (0..12).map(|j| if j == k { "\t1" } else { "\t0.5" }).collect::<String>();
+    let rows: String = LAYERS.iter().enumerate().map(|(k, name)| format!("{name}{}\n", row(k))).collect();
+    let table = format!("layer\t{}\n{rows}", LAYERS.join("\t"));
+    fs::write(natural.join("layer_similarity_pearson.tsv"), &table).unwrap();
+    study.command().arg("--natural").arg(&natural).assert().success();
+    assert_eq!(study.summary()["natural_layer_similarity_mean_abs"], json!(0.5));
+
+    fs::remove_dir_all(study.path("report")).unwrap();
+    fs::write(natural.join("layer_similarity_pearson.tsv"), table.replace("5b", "6b")).unwrap();
+    let refused = study.command().arg("--natural").arg(&natural).assert().failure();
+    refused.stderr(contains("expected a row and a column for each of conv1,"));
+    assert!(!study.path("report").exists());
+}
+
+/// The command fails with one line that has all of these words in it, and leaves no report behind.
+fn refused(study: &Study, words: &[&str]) {
+    let output = study.command().assert().failure().get_output().clone();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: ") && words.iter().all(|word| stderr.contains(word)), "{stderr}");
+    assert!(!study.path("report").exists());
+}
+
+#[test]
+fn bad_sources_get_one_clear_line_and_leave_nothing() {
+    let study = Study::new(DEMO);
+    let away = |path: &Path| fs::rename(path, path.with_extension("away")).unwrap();
+    let back = |path: &Path| fs::rename(path.with_extension("away"), path).unwrap();
+
+    let manifest = study.path("set/images.toml");
+    away(&manifest);
+    refused(&study, &["cannot read", "images.toml", "No such file"]);
+    back(&manifest);
+
+    let maps = study.path("maps");
+    away(&maps);
+    refused(&study, &["cannot read", "maps", "No such file"]);
+    fs::create_dir(&maps).unwrap();
+    refused(&study, &["no maps of `layerprint analyze`", "desc-searchlight_summary.json"]);
+    fs::remove_dir(&maps).unwrap();
+    back(&maps);
+
+    let map = study.path("maps/sub-01/func/sub-01_task-layers_stat-spearman_desc-conv2reduce_statmap.nii.gz");
+    let whole = fs::read(&map).unwrap();
+    fs::write(&map, &whole[..whole.len() / 2]).unwrap();
+    refused(&study, &["desc-conv2reduce_statmap.nii.gz"]);
+    let small = Volume { grid: Grid { dims: [2, 2, 2], ..GRID }, data: vec![0.0; 8] };
+    nifti_file::write_volume(&map, &small).unwrap();
+    refused(&study, &["desc-conv2reduce_statmap.nii.gz", "2 x 2 x 2", "36 x 44 x 30"]);
+    fs::write(&map, whole).unwrap();
+
+    let events = study.path("bids/sub-01/func/sub-01_task-layers_run-01_events.tsv");
+    let text = fs::read_to_string(&events).unwrap();
+    fs::write(&events, text.replace("\timage_05\t", "\timage_99\t")).unwrap();
+    refused(&study, &["events.tsv", "\"image_99\" is no image of the set"]);
+    fs::write(&events, &text).unwrap();
+
+    let sidecar = study.path("bids/sub-01/func/sub-01_task-layers_run-01_events.json");
+    let facts = fs::read_to_string(&sidecar).unwrap();
+    let hash = ImageSet::load(&study.path("set")).unwrap().sha256().to_owned();
+    fs::write(&sidecar, facts.replace(&hash, &"0".repeat(64))).unwrap();
+    refused(&study, &["events.json is of another image set", &hash[..12], "000000000000"]);
+    fs::write(&sidecar, facts).unwrap();
+
+    study.command().assert().success();
+    let before = fs::read(study.path("report/report.html")).unwrap();
+    study.command().assert().failure().stderr(contains("exists already").and(contains("report.html")));
+    assert_eq!(fs::read(study.path("report/report.html")).unwrap(), before);
+}
