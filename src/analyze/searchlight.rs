@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::analyze::error::Error;
 use crate::analyze::sphere::Sphere;
 use crate::brain::Mask;
-use crate::rsa::{SecondOrder, average_ranks, is_constant, pair_count, pairs};
+use crate::rsa::{SecondOrder, average_ranks, is_constant, pair_count};
 use crate::study::{Layer, Models, Progress};
 
 /// Patterns and models are held in blocks of so many values: a register of AVX-512, two of AVX2.
@@ -65,7 +65,7 @@ struct ModelVectors {
     second_order: SecondOrder,
     images: usize,
     models: usize,
-    /// Of each pair so many blocks as hold the models' values.
+    /// For each block of models their values pair by pair, 0 behind the last model.
     blocks: Vec<Block>,
 }
 
@@ -241,8 +241,13 @@ impl ModelVectors {
             vector.iter_mut().for_each(|value| *value = (*value - mean) / squares.sqrt());
             vectors.push(vector);
         }
-        let of_pair = |pair: usize| in_blocks(&vectors.iter().map(|vector| vector[pair]).collect::<Vec<_>>());
-        let blocks = (0..pair_count(images)).flat_map(of_pair).collect();
+        let of_pair = |block: &[Vec<f64>], pair: usize| {
+            let mut values = [0.0; LANES];
+            values.iter_mut().zip(block).for_each(|(value, vector)| *value = vector[pair]);
+            values
+        };
+        let of_block = |block| (0..pair_count(images)).map(move |pair| of_pair(block, pair));
+        let blocks = vectors.chunks(LANES).flat_map(of_block).collect();
         Ok(ModelVectors { second_order, images, models: models.rsms().len(), blocks })
     }
 
@@ -297,6 +302,8 @@ struct Scratch {
     /// Products of deviations: `products[first image][block of second images]`.
     products: Vec<Block>,
     means: Vec<Block>,
+    /// The sum of squared deviations of each image.
+    squares: Vec<Block>,
     /// The neural RSM's upper triangle, filled up to whole blocks.
     rsm: Vec<Block>,
     ranks: Vec<Block>,
@@ -313,6 +320,7 @@ impl Scratch {
             gathered: blocks(width * full),
             products: blocks(width * LANES * width),
             means: blocks(width),
+            squares: blocks(width),
             rsm: blocks(pairs),
             ranks: blocks(pairs),
             scores: blocks(models.width()),
@@ -377,18 +385,20 @@ fn score<const WIDE: bool>(patterns: &Patterns, models: &ModelVectors, scratch: 
 
     // The patterns of the sphere, centred over its voxels.
     for block in 0..width {
-        let gathered = &mut scratch.gathered[block * count..][..count];
+        let pattern = |place: u32| &patterns.blocks[place as usize * width + block];
         let mut sum = [0.0; LANES];
-        for (to, &place) in gathered.iter_mut().zip(&scratch.inside) {
-            *to = patterns.blocks[place as usize * width + block];
+        for &place in &scratch.inside {
+            let pattern = pattern(place);
             for lane in 0..LANES {
-                sum[lane] += to[lane];
+                sum[lane] += pattern[lane];
             }
         }
         let mean = sum.map(|sum| sum / count as f64);
-        for row in gathered {
+        let gathered = &mut scratch.gathered[block * count..][..count];
+        for (to, &place) in gathered.iter_mut().zip(&scratch.inside) {
+            let pattern = pattern(place);
             for lane in 0..LANES {
-                row[lane] -= mean[lane];
+                to[lane] = pattern[lane] - mean[lane];
             }
         }
         scratch.means[block] = mean;
@@ -414,53 +424,79 @@ fn score<const WIDE: bool>(patterns: &Patterns, models: &ModelVectors, scratch: 
     }
 
     // The neural RSM.
-    let product = |a: usize, b: usize| scratch.products[a * width + b / LANES][b % LANES];
     for image in 0..images {
-        let squares = product(image, image);
+        let (block, lane) = (image / LANES, image % LANES);
+        let squares = scratch.products[image * width + block][lane];
         if !squares.is_finite() {
             return Err(Undefined::Missing);
         }
-        if is_constant(squares, scratch.means[image / LANES][image % LANES], count) {
+        if is_constant(squares, scratch.means[block][lane], count) {
             return Err(Undefined::ConstantImage);
         }
+        scratch.squares[block][lane] = squares;
     }
-    let values = scratch.rsm.as_flattened_mut();
-    for (value, (a, b)) in values.iter_mut().zip(pairs(images)) {
-        *value = (product(a, b) / (product(a, a) * product(b, b)).sqrt()).clamp(-1.0, 1.0);
-    }
-
-    // Its comparison with all models, whose vectors have mean 0 and norm 1.
-    let pair_count = pair_count(images);
-    let vector = match models.second_order {
-        SecondOrder::Pearson => &mut scratch.rsm,
-        SecondOrder::Spearman => {
-            rank(&scratch.rsm, pair_count, &mut scratch.ranks);
-            &mut scratch.ranks
-        }
-    };
-    let vector = &mut vector.as_flattened_mut()[..pair_count];
-    let mean = vector.iter().sum::<f64>() / pair_count as f64;
-    let mut squares = 0.0;
-    for value in vector.iter_mut() {
-        *value -= mean;
-        squares += *value * *value;
-    }
-    if is_constant(squares, mean, pair_count) {
-        return Err(Undefined::ConstantRsm);
-    }
-    let norm = squares.sqrt();
-    scratch.scores.fill([0.0; LANES]);
-    for (&value, of_pair) in vector.iter().zip(models.blocks.chunks_exact(models.width())) {
-        for (score, model) in scratch.scores.iter_mut().zip(of_pair) {
+    for a in 0..images {
+        let of_a = scratch.squares[a / LANES][a % LANES];
+        for block in a / LANES..width {
+            let (products, squares) = (&mut scratch.products[a * width + block], &scratch.squares[block]);
             for lane in 0..LANES {
-                score[lane] += value * model[lane];
+                products[lane] = (products[lane] / (of_a * squares[lane]).sqrt()).clamp(-1.0, 1.0);
             }
         }
     }
-    for score in scratch.scores.as_flattened_mut() {
-        *score = (*score / norm).clamp(-1.0, 1.0);
+    let mut values = scratch.rsm.as_flattened_mut().iter_mut();
+    for a in 0..images {
+        let row = &scratch.products[a * width..][..width].as_flattened()[a + 1..images];
+        // The row first: a `zip` takes from its left side before it sees that the right one is at its end.
+        for (&similarity, value) in row.iter().zip(values.by_ref()) {
+            *value = similarity;
+        }
+    }
+
+    // Its comparison with all models, whose vectors have mean 0 and norm 1.
+    let pairs = pair_count(images);
+    let vector = match models.second_order {
+        SecondOrder::Pearson => &mut scratch.rsm,
+        SecondOrder::Spearman => {
+            rank(&scratch.rsm, pairs, &mut scratch.ranks);
+            &mut scratch.ranks
+        }
+    };
+    let mean = sum(vector.iter().copied()) / pairs as f64;
+    for block in vector.iter_mut() {
+        for value in block {
+            *value -= mean;
+        }
+    }
+    vector.as_flattened_mut()[pairs..].fill(0.0);
+    let squares = sum(vector.iter().map(|block| block.map(|value| value * value)));
+    if is_constant(squares, mean, pairs) {
+        return Err(Undefined::ConstantRsm);
+    }
+    let norm = squares.sqrt();
+    let vector = &vector.as_flattened()[..pairs];
+    for (scores, models) in scratch.scores.iter_mut().zip(models.blocks.chunks_exact(pairs)) {
+        let mut products = [0.0; LANES];
+        for (value, models) in vector.iter().zip(models) {
+            for lane in 0..LANES {
+                products[lane] += value * models[lane];
+            }
+        }
+        *scores = products.map(|product| (product / norm).clamp(-1.0, 1.0));
     }
     Ok(())
+}
+
+/// The sum of all values: lane by lane, then over the lanes.
+#[inline(always)]
+fn sum(blocks: impl Iterator<Item = Block>) -> f64 {
+    let mut sums = [0.0; LANES];
+    for block in blocks {
+        for lane in 0..LANES {
+            sums[lane] += block[lane];
+        }
+    }
+    sums.iter().sum()
 }
 
 /// The products of `ROWS` images from `FROM` of the left block with all images of the right block, summed over voxels.
@@ -477,12 +513,11 @@ fn tile<const FROM: usize, const ROWS: usize>(left: &[Block], right: &[Block]) -
     sums
 }
 
-/// Average ranks of the first `count` values: 1 + how many are smaller + half of how many others are equal. Counting all
-/// pairs is quicker here than sorting: it has no branch, and eight values go at a time.
+/// Average ranks of the first `count` values, 0 behind the last: 1 + how many are smaller + half of how many others are
+/// equal. Counting all pairs is quicker here than sorting: it has no branch, and eight values go at a time.
 #[inline(always)]
 fn rank(values: &[Block], count: usize, ranks: &mut [Block]) {
     let flat = &values.as_flattened()[..count];
-    let mut sum = 0;
     for (block, ranks) in values.iter().zip(ranks.iter_mut()) {
         let mut smaller = [0u64; LANES];
         for &value in flat {
@@ -490,18 +525,14 @@ fn rank(values: &[Block], count: usize, ranks: &mut [Block]) {
                 smaller[lane] += u64::from(value < block[lane]);
             }
         }
-        for lane in 0..LANES {
-            ranks[lane] = (smaller[lane] + 1) as f64;
-        }
+        *ranks = smaller.map(|smaller| (smaller + 1) as f64);
     }
-    for &rank in &ranks.as_flattened()[..count] {
-        sum += rank as usize;
-    }
+    ranks.as_flattened_mut()[count..].fill(0.0);
     // Without ties the ranks are 1 to n.
-    if sum == count * (count + 1) / 2 {
+    if sum(ranks.iter().copied()) == (count * (count + 1) / 2) as f64 {
         return;
     }
-    for (block, ranks) in values.iter().zip(ranks) {
+    for (block, ranks) in values.iter().zip(ranks.iter_mut()) {
         let mut equal = [0u64; LANES];
         for &value in flat {
             for lane in 0..LANES {
@@ -509,10 +540,11 @@ fn rank(values: &[Block], count: usize, ranks: &mut [Block]) {
             }
         }
         for lane in 0..LANES {
-            // Each value equals itself; lanes behind the last value may equal none.
+            // Every value equals itself.
             ranks[lane] += (equal[lane] as f64 - 1.0) / 2.0;
         }
     }
+    ranks.as_flattened_mut()[count..].fill(0.0);
 }
 
 /// Values in blocks, 0 behind the last.
