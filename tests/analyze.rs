@@ -156,7 +156,7 @@ impl Study {
 
     fn write_facts(&self, run: u32, emulated: bool, complete: bool) {
         let image_set_sha256 = self.set().sha256().to_owned();
-        let facts = RunFacts { emulated, complete, image_set_sha256, more: Map::new() };
+        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: 2.0, pulses_s: Vec::new(), more: Map::new() };
         facts.write(&self.raw(run, "events.json"), Map::new()).unwrap();
     }
 

@@ -289,7 +289,7 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     assert_eq!(more["trials"]["shown"], 4);
     assert_eq!(more["display"]["pacing"], "software");
     assert_eq!(more["protocol"]["trials"]["soa_s"], 0.75);
-    assert_eq!(more["trigger"]["pulses_s"][1], 0.0, "one dummy pulse comes before the first stored volume");
+    assert_eq!(facts.pulses_s[1], 0.0, "one dummy pulse comes before the first stored volume");
     let journal = study.journal(1);
     assert_eq!(journal[0]["row"], "begin");
     assert_eq!(journal.last().unwrap()["ending"], "complete");

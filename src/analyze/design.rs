@@ -58,11 +58,13 @@ impl Design {
     }
 
     /// The columns, each with a value for each volume.
+    #[cfg(test)]
     pub fn columns(&self) -> &[Vec<f64>] {
         &self.columns
     }
 
     /// The number of volumes.
+    #[cfg(test)]
     pub fn volumes(&self) -> usize {
         self.volumes
     }
