@@ -6,6 +6,7 @@ mod ascent;
 mod caffemodel;
 mod device;
 mod error;
+mod fetch;
 mod fingerprint;
 mod measure;
 mod network;
@@ -26,6 +27,7 @@ use crate::study::{
 
 pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;
+pub use crate::synthesize::fetch::{Download, PUBLISHED_SHA1, PUBLISHED_URL, fetch};
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
 pub use crate::synthesize::weights::Source;

@@ -5,18 +5,20 @@ use tch::{Kind, Tensor};
 use crate::synthesize::recipe::Objective;
 
 /// The RSM of activations (n, ...) as its upper triangle in row-major order, n(n-1)/2 values: Pearson's correlation over
-/// all units of each pair of images, from the Gram matrix less the means. Differentiable, in the kind of the activations.
+/// all units of each pair of images, from the Gram matrix less the means. Differentiable once, in the kind of the
+/// activations.
 pub fn rsm(activations: &Tensor) -> Tensor {
     let images = activations.size()[0];
     // The order of units is free: this one needs no copy where the channels lie last in memory.
     let patterns = if activations.dim() == 4 { activations.permute([0, 2, 3, 1]) } else { activations.shallow_clone() };
     let patterns = patterns.reshape([images, -1]);
-    let units = patterns.size()[1] as f64;
-    let mean = patterns.mean_dim([1i64].as_slice(), true, None::<Kind>);
-    let covariance = patterns.matmul(&patterns.tr()) / units - mean.matmul(&mean.tr());
-    let deviation = covariance.diag(0).sqrt().unsqueeze(1);
-    let correlation = covariance / deviation.matmul(&deviation.tr());
-    upper_triangle(&correlation)
+    // The gradient of D D' to D is (g + g') D. With one factor held fixed, and the transpose added, it takes one product
+    // over the units instead of two; and against deviations from the mean, the other factor's mean has no weight.
+    let deviations = tch::no_grad(|| &patterns - patterns.mean_dim([1i64].as_slice(), true, None::<Kind>));
+    let half = patterns.matmul(&deviations.tr());
+    let products = &half + half.tr() - half.detach();
+    let length = products.diag(0).sqrt().unsqueeze(1);
+    upper_triangle(&(products / length.matmul(&length.tr())))
 }
 
 /// Pearson's correlations of all pairs of RSMs: m upper triangles in, m(m-1)/2 values out.

@@ -105,10 +105,14 @@ pub struct Array {
 impl Parameters {
     /// Reads a `.safetensors` or `.caffemodel` file, told apart by the name.
     pub fn read(path: &Path) -> Result<Parameters, Error> {
-        let bytes = file::read(path)?;
+        Parameters::decode(path, &file::read(path)?)
+    }
+
+    /// The same from the bytes of a file named `path`.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Parameters, Error> {
         let tensors = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("safetensors") => from_safetensors(&bytes),
-            Some("caffemodel") => caffemodel::read(&bytes),
+            Some("safetensors") => from_safetensors(bytes),
+            Some("caffemodel") => caffemodel::read(bytes),
             _ => Err("its name ends neither in .safetensors nor in .caffemodel".into()),
         };
         tensors
