@@ -37,3 +37,41 @@ fn learning_rate(settings: &Ascent, step: u32) -> f64 {
     let fall = 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
     settings.final_learning_rate + fall * (settings.learning_rate - settings.final_learning_rate)
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    const SETTINGS: Ascent = Ascent { steps: 200, learning_rate: 0.2, final_learning_rate: 0.001 };
+
+    #[test]
+    fn a_bowl_is_descended_to_its_bottom() {
+        let found = descend(&SETTINGS, &Tensor::from_slice(&[3.0f32, -2.0]), |_, x| (x - 1.0).square().sum(Kind::Float));
+        let values = Vec::<f32>::try_from(found.unwrap()).unwrap();
+        assert!(values.iter().all(|value| (value - 1.0).abs() < 0.02), "{values:?}");
+    }
+
+    #[test]
+    fn the_best_step_is_kept_even_when_later_ones_are_worse() {
+        // The objective rises with the step, whatever the variable does: the start is the best.
+        let start = Tensor::from_slice(&[3.0f32]);
+        let found = descend(&SETTINGS, &start, |step, x| x.sum(Kind::Float) * 0.0 + f64::from(step));
+        assert_eq!(found.unwrap(), start);
+    }
+
+    #[test]
+    fn an_objective_that_is_no_number_stops_the_ascent() {
+        let found = descend(&SETTINGS, &Tensor::from_slice(&[-1.0f32]), |step, x| {
+            if step < 2 { x.square().sum(Kind::Float) } else { x.sqrt().sum(Kind::Float) }
+        });
+        assert!(matches!(found, Err(Error::Diverged { step: 3, steps: 200 })));
+    }
+
+    #[test]
+    fn the_learning_rate_falls_along_half_a_cosine() {
+        assert_eq!(learning_rate(&SETTINGS, 0), 0.2);
+        assert!((learning_rate(&SETTINGS, 199) - 0.001).abs() < 1e-12);
+    }
+}

@@ -68,6 +68,30 @@ pub fn rsm(patterns: &Tensor) -> Rsm {
     let products = Vec::<f64>::try_from(products.reshape([-1])).expect("n * n numbers");
     let n = n as usize;
     let correlation =
-        |(i, j): (usize, usize)| (products[i * n + j] / (products[i * n + i] * products[j * n + j]).sqrt()).min(1.0);
+        |(i, j): (usize, usize)| (products[i * n + j] / (products[i * n + i] * products[j * n + j]).sqrt()).clamp(-1.0, 1.0);
     Rsm::from_upper(n, pairs(n).map(correlation).collect()).expect("all pairs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_rsm_of_many_units_is_that_of_the_two_pass_formula() {
+        // More units than one block holds, and a mean that is large against the deviations.
+        let units = UNITS_AT_ONCE as usize + 1000;
+        let value = |i: usize, k: usize| 100.0 + ((i * 7919 + k * (104_729 + i)) % 1009) as f32 / 1009.0;
+        let rows: Vec<Vec<f32>> = (0..4).map(|i| (0..units).map(|k| value(i, k)).collect()).collect();
+        let found = rsm(&Tensor::from_slice(&rows.concat()).view([4, units as i64]));
+        let exact: Vec<Vec<f64>> = rows.iter().map(|row| row.iter().map(|&value| value.into()).collect()).collect();
+        for (found, expected) in found.upper().iter().zip(Rsm::pearson(&exact).upper()) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_variation_has_no_similarity() {
+        let found = rsm(&Tensor::from_slice(&[1.0f32, 2.0, 3.0, 0.0, 0.0, 0.0]).view([2, 3]));
+        assert!(found.get(0, 1).is_nan());
+    }
 }

@@ -162,3 +162,93 @@ impl Inception {
         Tensor::cat(&branches, 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::study::{Seed, file};
+    use crate::synthesize::architecture;
+
+    /// Mean, SD, largest and first eight values in the order of (channels, height, width).
+    fn figures(activations: &Tensor) -> Vec<f64> {
+        let values = activations.contiguous().view([-1]).to_kind(Kind::Double);
+        let mut figures = vec![values.mean(Kind::Double), values.std(false), values.max()];
+        figures.extend(values.slice(0, 0, 8, 1).unbind(0));
+        figures.iter().map(|figure| figure.double_value(&[])).collect()
+    }
+
+    #[test]
+    fn activations_are_those_of_the_published_network() {
+        let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
+        let shared = std::env::var_os("LAYERPRINT_SHARED").map_or_else(|| PathBuf::from(beside), PathBuf::from);
+        let folder = shared.join("weights");
+        if !folder.is_dir() {
+            eprintln!("skipped: no reference activations in {}", folder.display());
+            return;
+        }
+        let parameters = Parameters::read(&folder.join("bvlc_googlenet.safetensors")).unwrap();
+        let network = Network::new(&parameters, Device::Cpu);
+        let bytes = file::read(&folder.join("chelsea_input.f32")).unwrap();
+        let input: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let input = Tensor::from_slice(&input).view([1, 3, 224, 224]);
+        let layers = tch::no_grad(|| network.activations(&input, 12));
+
+        let pooled = layers[11].mean_dim([2i64, 3].as_slice(), false, None::<Kind>);
+        let matrix = |name: &str, shape: &[i64]| Tensor::from_slice(&parameters.get(name).values).view(shape);
+        let classifier = matrix("loss3/classifier.weight", &[1000, 1024]);
+        let logits = pooled.matmul(&classifier.tr()) + matrix("loss3/classifier.bias", &[1, 1000]);
+        let probability = logits.softmax(1, None::<Kind>);
+
+        let named = architecture::LAYERS.iter().map(|(_, caffe)| *caffe).zip(&layers);
+        let outputs = named.chain([("loss3/classifier", &logits), ("prob", &probability)]);
+        let path = folder.join("bvlc_googlenet.chelsea_activations.json");
+        let reference: serde_json::Value = file::read_json(&path).unwrap();
+        let mut compared = 0;
+        for (name, activations) in outputs {
+            let expected = &reference["layers"][name];
+            let shape: Vec<i64> = serde_json::from_value(expected["shape"].clone()).unwrap();
+            assert_eq!(activations.size()[1..], shape, "{name}");
+            let mut numbers: Vec<f64> = ["mean", "std", "max"].map(|key| expected[key].as_f64().unwrap()).to_vec();
+            numbers.extend(serde_json::from_value::<Vec<f64>>(expected["first8"].clone()).unwrap());
+            let deviation = numbers[1];
+            for (found, expected) in figures(activations).iter().zip(&numbers) {
+                // Values near zero are sums of large ones that cancel: their error is that of the layer.
+                let allowed = 1e-4 * expected.abs().max(deviation);
+                assert!((found - expected).abs() <= allowed, "{name}: expected {expected}, found {found}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 14 * 11);
+        assert_eq!(probability.argmax(1, false).int64_value(&[0]), 285, "the Egyptian cat");
+    }
+
+    #[test]
+    fn normalization_is_that_of_libtorch() {
+        tch::manual_seed(1);
+        let input = Tensor::randn([2, 64, 5, 7], (Kind::Float, Device::Cpu)) * 100.0;
+        let found = Normalization::new(64, Device::Cpu).forward(&channels_last(&input));
+        // libtorch's own, spelled out: the square padded by two channels on either side, averaged over five.
+        let squares = input.square().unsqueeze(1).constant_pad_nd([0, 0, 0, 0, 2, 2]);
+        let mean = squares.avg_pool3d([5, 1, 1], [1, 1, 1], [0, 0, 0], false, true, None).squeeze_dim(1);
+        let expected = &input / (mean * LRN_ALPHA + 1.0).pow_tensor_scalar(0.75);
+        let error = ((found - &expected).abs() / (expected.abs() + 1e-3)).max().double_value(&[]);
+        assert!(error < 1e-5, "{error}");
+    }
+
+    #[test]
+    fn only_the_layers_asked_for_are_computed() {
+        let network = Network::new(&Parameters::untrained(Seed(0)), Device::Cpu);
+        let input = Tensor::zeros([1, 3, 64, 80], (Kind::Float, Device::Cpu));
+        tch::no_grad(|| {
+            let all = network.activations(&input, 12);
+            assert_eq!(all.len(), 12);
+            for depth in 1..12 {
+                let some = network.activations(&input, depth);
+                assert_eq!(some.len(), depth);
+                assert_eq!(some[depth - 1].size(), all[depth - 1].size());
+            }
+        });
+    }
+}

@@ -139,3 +139,59 @@ fn colour(look: &Look) -> [[f64; 3]; 3] {
         std::array::from_fn(|k| row[k] / longest * gain[k])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Look = Look { contrast: 1.0, slope: 1.0, saturation: 0.0, brightness: 0.0 };
+
+    /// The pixels of one colour before the sigmoid.
+    fn before_sigmoid(look: Look, colour: i64) -> Tensor {
+        let fourier = Fourier::new(&[look], 64, (Kind::Float, Device::Cpu));
+        let images = fourier.images(&coefficients(1, 64, Seed(5)));
+        let pixels = images.select(1, colour).to_kind(Kind::Double);
+        pixels.logit(None)
+    }
+
+    #[test]
+    fn contrast_is_the_deviation_of_the_pixels_whatever_the_slope() {
+        for (contrast, slope) in [(0.5, 0.0), (2.0, 0.0), (0.5, 0.8), (2.0, 0.8)] {
+            let pixels = before_sigmoid(Look { contrast, slope, ..PLAIN }, 1);
+            // Green takes 0.27 of the first channel, divided by the length of that column.
+            let expected = contrast * 0.27 / (0.26f64.powi(2) + 2.0 * 0.27f64.powi(2)).sqrt();
+            let found = pixels.std(false).double_value(&[]);
+            assert!((found / expected - 1.0).abs() < 0.1, "{contrast} {slope}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn an_image_without_saturation_is_nearly_grey_and_brightness_is_its_mean() {
+        let look = Look { brightness: 0.7, ..PLAIN };
+        let (red, blue) = (before_sigmoid(look, 0), before_sigmoid(look, 2));
+        assert!((red.mean(Kind::Double).double_value(&[]) - 0.7).abs() < 1e-4);
+        // Red takes 0.26 and blue 0.27 of the first channel.
+        assert!(((blue - 0.7) * (0.26 / 0.27) - (red - 0.7)).abs().max().double_value(&[]) < 1e-3);
+    }
+
+    #[test]
+    fn every_setting_is_dealt_out_over_its_whole_range() {
+        let text = "contrast = [0.5, 2.0]\nslope = [1.0, 2.0]\nsaturation = [0.0, 1.0]\nbrightness = [0.3, 0.3]";
+        let start: Start = toml::from_str(text).unwrap();
+        let dealt = looks(&start, 8, Seed(1));
+        let mut slopes: Vec<f64> = dealt.iter().map(|look| look.slope).collect();
+        slopes.sort_by(f64::total_cmp);
+        for (k, slope) in slopes.iter().enumerate() {
+            assert!((slope - (1.0 + (k as f64 + 0.5) / 8.0)).abs() < 1e-12);
+        }
+        assert!(dealt.iter().all(|look| look.brightness == 0.3 && (0.5..=2.0).contains(&look.contrast)));
+        assert_eq!(dealt, looks(&start, 8, Seed(1)));
+        assert_ne!(dealt, looks(&start, 8, Seed(2)));
+    }
+
+    #[test]
+    fn an_image_starts_the_same_whatever_the_number_of_others() {
+        let (few, many) = (coefficients(2, 64, Seed(1)), coefficients(3, 64, Seed(1)));
+        assert_eq!(few, many.slice(0, 0, 2, 1));
+    }
+}
