@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_bowl_is_descended_to_its_bottom() {
-        let found = descend(&SETTINGS, &Tensor::from_slice(&[3.0f32, -2.0]), |_, x| (x - 1.0).square().sum(Kind::Float));
+        let found =
+            descend(&SETTINGS, &Tensor::from_slice(&[3.0f32, -2.0]), |_, x| (x - 1.0).square().sum(Kind::Float));
         let values = Vec::<f32>::try_from(found.unwrap()).unwrap();
         assert!(values.iter().all(|value| (value - 1.0).abs() < 0.02), "{values:?}");
     }

@@ -93,11 +93,9 @@ fn check_size(path: &Path, picture: &Picture, first: &str, expected: Option<&Pic
         return Err(wrong(format!("expected at least {smallest} x {smallest} pixels, found {}", size(picture))));
     }
     match expected {
-        Some(expected) if (expected.width, expected.height) != (picture.width, picture.height) => Err(wrong(format!(
-            "expected {} pixels like {first}, found {}",
-            size(expected),
-            size(picture)
-        ))),
+        Some(expected) if (expected.width, expected.height) != (picture.width, picture.height) => {
+            Err(wrong(format!("expected {} pixels like {first}, found {}", size(expected), size(picture))))
+        }
         _ => Ok(()),
     }
 }

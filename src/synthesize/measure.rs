@@ -67,8 +67,9 @@ pub fn rsm(patterns: &Tensor) -> Rsm {
     }
     let products = Vec::<f64>::try_from(products.reshape([-1])).expect("n * n numbers");
     let n = n as usize;
-    let correlation =
-        |(i, j): (usize, usize)| (products[i * n + j] / (products[i * n + i] * products[j * n + j]).sqrt()).clamp(-1.0, 1.0);
+    let correlation = |(i, j): (usize, usize)| {
+        (products[i * n + j] / (products[i * n + i] * products[j * n + j]).sqrt()).clamp(-1.0, 1.0)
+    };
     Rsm::from_upper(n, pairs(n).map(correlation).collect()).expect("all pairs")
 }
 

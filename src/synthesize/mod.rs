@@ -21,9 +21,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use crate::study::{
-    Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file,
-};
+use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file};
 
 pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;

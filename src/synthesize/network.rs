@@ -136,9 +136,8 @@ struct Inception {
 
 impl Inception {
     fn new(parameters: &Parameters, block: &Block, device: Device) -> Inception {
-        let convolution = |name: &str, padding| {
-            Convolution::new(parameters, &format!("{}/{name}", block.name), 1, padding, device)
-        };
+        let convolution =
+            |name: &str, padding| Convolution::new(parameters, &format!("{}/{name}", block.name), 1, padding, device);
         Inception {
             pooled_before: block.pooled_before,
             one: convolution("1x1", 0),

@@ -47,8 +47,9 @@ impl Fourier {
         let amplitude: Vec<f64> = looks.iter().flat_map(|look| amplitude(size_px, look.slope)).collect();
         let colour: Vec<f64> = looks.iter().flat_map(|look| colour(look).into_iter().flatten()).collect();
         let brightness: Vec<f64> = looks.iter().map(|look| look.brightness).collect();
-        let tensor =
-            |values: &[f64], shape: &[i64]| Tensor::from_slice(values).view(shape).to_kind(options.0).to_device(options.1);
+        let tensor = |values: &[f64], shape: &[i64]| {
+            Tensor::from_slice(values).view(shape).to_kind(options.0).to_device(options.1)
+        };
         Fourier {
             amplitude: tensor(&amplitude, &[n, 1, side, columns, 1]),
             colour: tensor(&colour, &[n, 3, 3]),
@@ -82,12 +83,7 @@ pub fn looks(start: &Start, images: u32, seed: Seed) -> Vec<Look> {
     let saturation = deal(start.saturation, Range::linear);
     let brightness = deal(start.brightness, Range::linear);
     (0..images as usize)
-        .map(|k| Look {
-            contrast: contrast[k],
-            slope: slope[k],
-            saturation: saturation[k],
-            brightness: brightness[k],
-        })
+        .map(|k| Look { contrast: contrast[k], slope: slope[k], saturation: saturation[k], brightness: brightness[k] })
         .collect()
 }
 

@@ -115,9 +115,7 @@ impl Parameters {
             Some("caffemodel") => caffemodel::read(bytes),
             _ => Err("its name ends neither in .safetensors nor in .caffemodel".into()),
         };
-        tensors
-            .and_then(Parameters::trained)
-            .map_err(|what| Error::Weights { path: path.into(), what })
+        tensors.and_then(Parameters::trained).map_err(|what| Error::Weights { path: path.into(), what })
     }
 
     /// Takes the network's parameters out of what a file holds; layers of other purposes (training) are left behind.
@@ -188,8 +186,8 @@ impl Parameters {
         let views = self.tensors.iter().zip(&bytes).map(|((name, array), bytes)| {
             (name, TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("as many values as the shape says"))
         });
-        let text = safetensors::serialize(views, None)
-            .map_err(|refused| study::Error::content(path, refused.to_string()))?;
+        let text =
+            safetensors::serialize(views, None).map_err(|refused| study::Error::content(path, refused.to_string()))?;
         file::write(path, &text)
     }
 }
