@@ -47,6 +47,9 @@ fn layerprint() -> Command {
     command
 }
 
+/// Width, height and colours of a picture.
+type Kind = (u32, u32, png::ColorType);
+
 struct Study(TempDir);
 
 impl Study {
@@ -77,7 +80,7 @@ impl Study {
     }
 
     /// A folder of PNGs of these sizes and colours.
-    fn pictures(&self, name: &str, pictures: &[(u32, u32, png::ColorType)]) -> PathBuf {
+    fn pictures(&self, name: &str, pictures: &[Kind]) -> PathBuf {
         let folder = self.path(name);
         std::fs::create_dir(&folder).unwrap();
         for (k, &(width, height, color)) in pictures.iter().enumerate() {
@@ -232,7 +235,7 @@ fn a_folder_that_exists_is_not_overwritten() {
 #[test]
 fn images_that_cannot_be_a_set_are_refused_by_name() {
     use png::ColorType::{Grayscale, Rgb, Rgba};
-    let cases: [(&[(u32, u32, png::ColorType)], &str, &str); 4] = [
+    let cases: [(&[Kind], &str, &str); 4] = [
         (&[(64, 64, Rgb), (64, 64, Rgb), (64, 80, Rgb)], "2.png", "expected 64 x 64 pixels like 0.png, found 64 x 80"),
         (&[(64, 64, Rgb), (64, 64, Rgba), (64, 64, Rgb)], "1.png", "transparency"),
         (&[(64, 48, Rgb); 3], "0.png", "expected at least 64 x 64 pixels, found 64 x 48"),
