@@ -1,9 +1,85 @@
-//! In the making.
+//! `layerprint synthesize`: an image set from a recipe.
 
-/// In the making.
+use std::path::PathBuf;
+
+use crate::cli::progress::Terminal;
+use crate::study::{ImageSet, Seed};
+use crate::synthesize::{self, Choice, Computer, Recipe, Source};
+
+/// Synthesize an image set whose layers have distinct fingerprints
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The recipe, as experiments/demo/recipe.toml
+    recipe: PathBuf,
+    /// The folder to make; must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A seed in place of the recipe's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    computing: Computing,
+}
 
-pub fn run(_: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("in the making")
+/// With which weights, and on what.
+#[derive(Debug, clap::Args)]
+pub struct Computing {
+    /// Network weights (.safetensors or .caffemodel) [default: $LAYERPRINT_WEIGHTS, then the cache, then untrained]
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// What to compute on
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    device: DeviceName,
+    /// Threads on the processor [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+}
+
+/// A device by its name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum DeviceName {
+    /// A GPU where there is one
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl Computing {
+    /// The weights and the device to be used.
+    pub fn choose(&self) -> Result<(Source, Computer), synthesize::Error> {
+        let device = match self.device {
+            DeviceName::Auto => Choice::Auto,
+            DeviceName::Cpu => Choice::Cpu,
+            DeviceName::Cuda => Choice::Cuda,
+        };
+        Ok((Source::find(self.weights.as_deref()), Computer::choose(device, self.threads)?))
+    }
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut recipe = Recipe::read(&arguments.recipe)?;
+    if let Some(seed) = arguments.seed {
+        recipe.seed = Seed(seed);
+    }
+    let (weights, computer) = arguments.computing.choose()?;
+    let set = synthesize::run(&recipe, &weights, &computer, &arguments.out, &Terminal)?;
+    tell(&set);
+    Ok(())
+}
+
+/// Prints a set's figures.
+pub fn tell(set: &ImageSet) {
+    let figures = &set.manifest().figures;
+    println!("{:<14} {:>6} {:>7}", "layer", "mean", "spread");
+    for layer in &figures.layers {
+        println!("{:<14} {:>6.3} {:>7.3}", layer.name.name(), layer.mean, layer.spread);
+    }
+    println!(
+        "between layers: mean |r| {:.3}, largest {:.3} (Pearson); mean {:.3}, largest {:.3} (Spearman)",
+        figures.layer_similarity_mean_abs,
+        figures.layer_similarity_max_abs,
+        figures.layer_similarity_spearman_mean_abs,
+        figures.layer_similarity_spearman_max_abs
+    );
+    println!("{}", set.folder().display());
 }

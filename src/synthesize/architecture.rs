@@ -1,0 +1,121 @@
+//! GoogLeNet as published in the Caffe model zoo: which layers there are, and the shape of every parameter.
+
+use crate::study::Layer;
+
+/// The network's name in `images.toml`.
+pub const NAME: &str = "bvlc_googlenet";
+
+/// The 12 layers that can be measured, in order, each after its ReLU: the name used here and that of the Caffe model.
+pub const LAYERS: [(&str, &str); 12] = [
+    ("conv1", "conv1/7x7_s2"),
+    ("conv2_reduce", "conv2/3x3_reduce"),
+    ("conv2", "conv2/3x3"),
+    ("3a", "inception_3a/output"),
+    ("3b", "inception_3b/output"),
+    ("4a", "inception_4a/output"),
+    ("4b", "inception_4b/output"),
+    ("4c", "inception_4c/output"),
+    ("4d", "inception_4d/output"),
+    ("4e", "inception_4e/output"),
+    ("5a", "inception_5a/output"),
+    ("5b", "inception_5b/output"),
+];
+
+/// The smallest width or height in pixels that leaves something to see in the last layer.
+pub const SMALLEST_PX: u32 = 64;
+
+/// One inception block: four branches over the same input, concatenated in this order: 1x1, 3x3, 5x5, pool_proj.
+pub struct Block {
+    /// `inception_3a` and so on.
+    pub name: &'static str,
+    /// Channels of its input.
+    pub input: usize,
+    /// Channels of the 1x1 branch.
+    pub one: usize,
+    /// Channels of the 3x3 branch: reduced to, then put out.
+    pub three: [usize; 2],
+    /// Channels of the 5x5 branch: reduced to, then put out.
+    pub five: [usize; 2],
+    /// Channels of the branch with the pooling.
+    pub pool: usize,
+    /// Whether a 3x3 max-pooling of stride 2 stands before the block.
+    pub pooled_before: bool,
+}
+
+/// The nine blocks (Szegedy et al. 2014, arXiv 1409.4842, table 1).
+pub const BLOCKS: [Block; 9] = [
+    block("inception_3a", 192, 64, [96, 128], [16, 32], 32, true),
+    block("inception_3b", 256, 128, [128, 192], [32, 96], 64, false),
+    block("inception_4a", 480, 192, [96, 208], [16, 48], 64, true),
+    block("inception_4b", 512, 160, [112, 224], [24, 64], 64, false),
+    block("inception_4c", 512, 128, [128, 256], [24, 64], 64, false),
+    block("inception_4d", 512, 112, [144, 288], [32, 64], 64, false),
+    block("inception_4e", 528, 256, [160, 320], [32, 128], 128, false),
+    block("inception_5a", 832, 256, [160, 320], [32, 128], 128, true),
+    block("inception_5b", 832, 384, [192, 384], [48, 128], 128, false),
+];
+
+const fn block(
+    name: &'static str,
+    input: usize,
+    one: usize,
+    three: [usize; 2],
+    five: [usize; 2],
+    pool: usize,
+    pooled_before: bool,
+) -> Block {
+    Block { name, input, one, three, five, pool, pooled_before }
+}
+
+/// The names of the 12 layers.
+pub fn layers() -> Vec<Layer> {
+    LAYERS.iter().map(|(name, _)| Layer::new(*name).expect("a sound name")).collect()
+}
+
+/// Where some layers stand among the 12, in the network's order.
+pub fn positions(layers: &[Layer]) -> Vec<usize> {
+    (0..LAYERS.len()).filter(|&k| layers.iter().any(|layer| layer.name() == LAYERS[k].0)).collect()
+}
+
+/// Name and shape of each of the 116 parameters: weights as (output, input, height, width), biases as (output), the
+/// classifier as (1000, 1024).
+pub fn parameters() -> Vec<(String, Vec<usize>)> {
+    let mut shapes = Vec::with_capacity(116);
+    let mut add = |layer: String, shape: &[usize]| {
+        shapes.push((format!("{layer}.weight"), shape.to_vec()));
+        shapes.push((format!("{layer}.bias"), shape[..1].to_vec()));
+    };
+    add("conv1/7x7_s2".into(), &[64, 3, 7, 7]);
+    add("conv2/3x3_reduce".into(), &[64, 64, 1, 1]);
+    add("conv2/3x3".into(), &[192, 64, 3, 3]);
+    for block in &BLOCKS {
+        let mut branch = |name: &str, shape: &[usize]| add(format!("{}/{name}", block.name), shape);
+        branch("1x1", &[block.one, block.input, 1, 1]);
+        branch("3x3_reduce", &[block.three[0], block.input, 1, 1]);
+        branch("3x3", &[block.three[1], block.three[0], 3, 3]);
+        branch("5x5_reduce", &[block.five[0], block.input, 1, 1]);
+        branch("5x5", &[block.five[1], block.five[0], 5, 5]);
+        branch("pool_proj", &[block.pool, block.input, 1, 1]);
+    }
+    add("loss3/classifier".into(), &[1000, 1024]);
+    shapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_has_116_tensors_of_6998552_parameters() {
+        let shapes = parameters();
+        assert_eq!(shapes.len(), 116);
+        assert_eq!(shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), 6_998_552);
+    }
+
+    #[test]
+    fn each_block_takes_what_the_one_before_puts_out() {
+        for pair in BLOCKS.windows(2) {
+            assert_eq!(pair[0].one + pair[0].three[1] + pair[0].five[1] + pair[0].pool, pair[1].input);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong while images are synthesized or measured.
+
+use std::path::PathBuf;
+
+use crate::study;
+
+/// Why there is no image set, or no network to make it with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that could not be read, written or believed.
+    #[error(transparent)]
+    Study(#[from] study::Error),
+    /// Weights that are not those of the network.
+    #[error("weights {}: {what}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the tensor's name.
+        what: String,
+    },
+    /// An image that cannot be measured.
+    #[error("image {}: {what}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The device asked for is not to be had.
+    #[error("cannot compute on {device}: {what}")]
+    Device {
+        /// `cuda`.
+        device: &'static str,
+        /// Why not.
+        what: String,
+    },
+    /// A download that did not succeed.
+    #[error("cannot download {url}: {what}")]
+    Download {
+        /// From where.
+        url: String,
+        /// Why not.
+        what: String,
+    },
+    /// The ascent left the numbers.
+    #[error("the ascent diverged at step {step} of {steps}: the objective is not a number; lower the learning rate")]
+    Diverged {
+        /// Where.
+        step: u32,
+        /// Of how many.
+        steps: u32,
+    },
+    /// An RSM with an undefined value.
+    #[error(
+        "layer {layer}: the similarity of {image_a} and {image_b} is undefined, because the layer answers to one of them \
+         with the same value everywhere"
+    )]
+    Undefined {
+        /// The layer.
+        layer: String,
+        /// One image of the pair.
+        image_a: String,
+        /// The other one.
+        image_b: String,
+    },
+    /// The user's cache folder cannot be found.
+    #[error("cannot find the user's cache folder: set XDG_CACHE_HOME or HOME, or name a file with --weights")]
+    NoCache,
+}

@@ -1,0 +1,291 @@
+//! Image sets as a user makes them: synthesized from a recipe, or measured on images that exist already.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use layerprint::study::{ImageSet, Weights};
+use layerprint::synthesize::Recipe;
+use predicates::prelude::predicate::str::contains;
+use tempfile::TempDir;
+
+const RECIPE: &str = r#"
+name = "tiny"
+seed = 11
+images = 4
+size_px = 64
+layers = ["conv1", "conv2", "3a", "4e", "5b"]
+
+[start]
+contrast = [0.5, 3.0]
+slope = [0.6, 1.6]
+saturation = [0.0, 2.0]
+brightness = [-0.5, 0.5]
+
+[objective]
+spread_floor = 0.07
+spread_weight = 0.1
+
+[ascent]
+steps = 3
+learning_rate = 0.1
+final_learning_rate = 0.001
+"#;
+
+/// The program with the real weights where the shared data is there, else with untrained ones.
+fn layerprint() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+    command.env("XDG_CACHE_HOME", "/nonexistent").env_remove("LAYERPRINT_WEIGHTS");
+    match common::shared().map(|folder| folder.join("weights/bvlc_googlenet.safetensors")).filter(|path| path.exists())
+    {
+        Some(path) => {
+            command.env("LAYERPRINT_WEIGHTS", path);
+        }
+        None => eprintln!("without the shared data: tested with untrained weights"),
+    }
+    command
+}
+
+/// Width, height and colours of a picture.
+type Kind = (u32, u32, png::ColorType);
+
+struct Study(TempDir);
+
+impl Study {
+    fn new() -> Study {
+        Study(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn synthesize(&self, recipe: &str, out: &str) -> assert_cmd::assert::Assert {
+        let path = self.path("recipe.toml");
+        std::fs::write(&path, recipe).unwrap();
+        layerprint().arg("synthesize").arg(path).args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
+    }
+
+    fn fingerprint(&self, images: &Path, out: &str) -> assert_cmd::assert::Assert {
+        layerprint().arg("fingerprint").arg(images).args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
+    }
+
+    /// What stands in the study's folder, hidden files too.
+    fn entries(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A folder of PNGs of these sizes and colours.
+    fn pictures(&self, name: &str, pictures: &[Kind]) -> PathBuf {
+        let folder = self.path(name);
+        std::fs::create_dir(&folder).unwrap();
+        for (k, &(width, height, color)) in pictures.iter().enumerate() {
+            let file = std::fs::File::create(folder.join(format!("{k}.png"))).unwrap();
+            let mut encoder = png::Encoder::new(file, width, height);
+            encoder.set_color(color);
+            let bytes = width * height * color.samples() as u32;
+            let pixels: Vec<u8> = (0..bytes).map(|i| (i * (13 + 7 * k as u32) / (3 + k as u32) % 251) as u8).collect();
+            encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        }
+        folder
+    }
+}
+
+fn error_text(failed: &assert_cmd::assert::Assert) -> String {
+    let text = String::from_utf8(failed.get_output().stderr.clone()).unwrap();
+    let errors: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("error: ")).collect();
+    assert!(!errors.is_empty(), "{text}");
+    errors.join("\n")
+}
+
+#[test]
+fn the_same_recipe_gives_the_same_bytes() {
+    let study = Study::new();
+    study.synthesize(RECIPE, "one").success().stdout(contains("between layers: mean |r|"));
+    study.synthesize(RECIPE, "two").success();
+    let (one, two) = (ImageSet::load(&study.path("one")).unwrap(), ImageSet::load(&study.path("two")).unwrap());
+    assert_eq!(one.manifest().images.len(), 4);
+    // The manifest holds the hash of every image, so the sets are the same when it is.
+    assert_eq!(one.sha256(), two.sha256());
+    assert_eq!(one.models(), two.models());
+    let mut command = layerprint();
+    command.arg("synthesize").arg(study.path("recipe.toml")).args(["--seed", "12", "--threads", "1", "--out"]);
+    command.arg(study.path("other seed")).assert().success();
+    assert_ne!(ImageSet::load(&study.path("other seed")).unwrap().manifest().images, one.manifest().images);
+}
+
+#[test]
+fn a_set_says_how_it_was_made() {
+    let study = Study::new();
+    study.synthesize(RECIPE, "set").success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let manifest = set.manifest();
+    assert_eq!(manifest.size_px, [64, 64]);
+    let expected = if common::shared().is_some() { Weights::Trained } else { Weights::Untrained };
+    assert_eq!(manifest.network.weights, expected);
+    let synthesis = manifest.synthesis.as_ref().unwrap();
+    let recipe = Recipe::parse(Path::new("images.toml"), &toml::to_string(&synthesis.recipe).unwrap()).unwrap();
+    assert_eq!(recipe, Recipe::parse(Path::new("recipe.toml"), RECIPE).unwrap());
+    assert_eq!((synthesis.seed.0, synthesis.threads), (11, 1));
+}
+
+#[test]
+fn an_untrained_network_is_named_loudly_and_recorded() {
+    let study = Study::new();
+    let pictures = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 3]);
+    let mut command = layerprint();
+    command.env_remove("LAYERPRINT_WEIGHTS").arg("fingerprint").arg(pictures).arg("--out").arg(study.path("set"));
+    command.assert().success().stderr(contains("UNTRAINED"));
+    assert_eq!(ImageSet::load(&study.path("set")).unwrap().manifest().network.weights, Weights::Untrained);
+}
+
+#[test]
+fn the_figures_are_those_of_the_pngs() {
+    let study = Study::new();
+    study.synthesize(&RECIPE.replace("\"4e\", \"5b\"", "\"4e\""), "set").success();
+    study.fingerprint(&study.path("set"), "again").success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let again = ImageSet::load(&study.path("again")).unwrap();
+    assert_eq!(set.manifest().images, again.manifest().images);
+    for (layer, rsm) in set.models().layers().iter().zip(set.models().rsms()) {
+        let place = again.models().layers().iter().position(|name| name == layer).unwrap();
+        for (a, b) in rsm.upper().iter().zip(again.models().rsms()[place].upper()) {
+            assert!((a - b).abs() < 1e-6, "{layer}: {a} {b}");
+        }
+    }
+}
+
+#[test]
+fn the_ascent_makes_the_layers_fingerprints_distinct() {
+    let study = Study::new();
+    let after = |steps: &str, out: &str| {
+        study.synthesize(&RECIPE.replace("steps = 3", steps).replace("images = 4", "images = 8"), out).success();
+        ImageSet::load(&study.path(out)).unwrap().manifest().figures.layer_similarity_mean_abs
+    };
+    let (before, after) = (after("steps = 1", "before"), after("steps = 20", "after"));
+    assert!(after < before / 2.0, "{before} {after}");
+}
+
+#[test]
+fn natural_photographs_have_the_layer_similarity_of_the_reference() {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped for the lack of the shared photographs");
+        return;
+    };
+    let study = Study::new();
+    let photographs = shared.join("images/natural16");
+    study.fingerprint(&photographs, "set").success().stderr(contains("left behind")).stdout(contains("5b"));
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    assert_eq!(set.manifest().images[1].file, "01_coffee.png");
+    let bytes = |folder: &Path| std::fs::read(folder.join("01_coffee.png")).unwrap();
+    assert!(bytes(&photographs) == bytes(set.folder()));
+    let cells = |path: PathBuf, delimiter: u8| -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).unwrap();
+        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    };
+    for method in ["pearson", "spearman"] {
+        let found = cells(set.folder().join(format!("layer_similarity_{method}.tsv")), b'\t');
+        let expected = cells(photographs.join(format!("layer_similarity_{method}.csv")), b',');
+        assert_eq!((found.len(), expected.len()), (12, 12));
+        for (found, expected) in found.iter().zip(&expected) {
+            for (found, expected) in found[1..].iter().zip(&expected[1..]) {
+                let number = |text: &str| text.parse::<f64>().unwrap();
+                assert!((number(found) - number(expected)).abs() < 1e-3, "{method}: {expected} became {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
+    let cases = [
+        ("steps = 3", "stepz = 3", "stepz"),
+        ("size_px = 64", "size_px = 32", "expected 64 to 4096 pixels, found 32"),
+        ("images = 4", "images = 2", "expected 3 to 999 images, found 2"),
+        ("\"3a\"", "\"3c\"", "the network has no layer 3c"),
+        ("\"conv2\", \"3a\"", "\"3a\", \"conv2\"", "in the order of the network"),
+        ("contrast = [0.5, 3.0]", "contrast = [3.0, 0.5]", "a range [low, high]"),
+        ("learning_rate = 0.1", "learning_rate = -0.1", "expected a positive number"),
+        ("seed = 11\n", "", "missing field `seed`"),
+    ];
+    for (right, wrong, expected) in cases {
+        let study = Study::new();
+        let failed = study.synthesize(&RECIPE.replacen(right, wrong, 1), "set").failure();
+        let text = error_text(&failed);
+        assert!(text.contains("recipe.toml") && text.contains(expected), "{text}");
+        assert!(text.contains("line"), "{text}");
+        assert_eq!(study.entries(), ["recipe.toml"]);
+    }
+}
+
+#[test]
+fn a_folder_that_exists_is_not_overwritten() {
+    let study = Study::new();
+    std::fs::create_dir(study.path("set")).unwrap();
+    std::fs::write(study.path("set/kept"), "x").unwrap();
+    let text = error_text(&study.synthesize(RECIPE, "set").failure());
+    assert!(text.contains("exists already"), "{text}");
+    assert_eq!(study.entries(), ["recipe.toml", "set"]);
+}
+
+#[test]
+fn images_that_cannot_be_a_set_are_refused_by_name() {
+    use png::ColorType::{Grayscale, Rgb, Rgba};
+    let cases: [(&[Kind], &str, &str); 4] = [
+        (&[(64, 64, Rgb), (64, 64, Rgb), (64, 80, Rgb)], "2.png", "expected 64 x 64 pixels like 0.png, found 64 x 80"),
+        (&[(64, 64, Rgb), (64, 64, Rgba), (64, 64, Rgb)], "1.png", "transparency"),
+        (&[(64, 48, Rgb); 3], "0.png", "expected at least 64 x 64 pixels, found 64 x 48"),
+        (&[(64, 64, Rgb); 2], "pictures", "expected at least 3 PNGs"),
+    ];
+    for (pictures, name, expected) in cases {
+        let study = Study::new();
+        let folder = study.pictures("pictures", pictures);
+        let text = error_text(&study.fingerprint(&folder, "set").failure());
+        assert!(text.contains(name) && text.contains(expected) && text.lines().count() == 1, "{text}");
+        assert_eq!(study.entries(), ["pictures"]);
+    }
+    // Grey counts as equal red, green and blue; width and height may differ.
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(96, 64, Grayscale); 3]);
+    study.fingerprint(&folder, "set").success();
+    assert_eq!(ImageSet::load(&study.path("set")).unwrap().manifest().size_px, [96, 64]);
+    // A file cut short is named too.
+    let whole = std::fs::read(folder.join("1.png")).unwrap();
+    std::fs::write(folder.join("1.png"), &whole[..whole.len() / 2]).unwrap();
+    let text = error_text(&study.fingerprint(&folder, "again").failure());
+    assert!(text.contains("1.png") && text.contains("no whole PNG"), "{text}");
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_error_text() {
+    let study = Study::new();
+    let pictures = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 3]);
+    let mut command = layerprint();
+    let assert =
+        command.arg("fingerprint").arg(pictures).arg("--out").arg(study.path("set")).args(["--device", "cuda"]);
+    let output = assert.output().unwrap();
+    if output.status.success() {
+        eprintln!("there is a GPU here");
+    } else {
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("error: cannot compute on cuda: ") && text.lines().count() == 1, "{text}");
+    }
+}
+
+#[test]
+fn every_recipe_of_the_project_is_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let recipe = entry.unwrap().path().join("recipe.toml");
+        if recipe.exists() {
+            Recipe::read(&recipe).unwrap();
+            read += 1;
+        }
+    }
+    assert!(read > 0);
+}
