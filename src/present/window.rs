@@ -112,7 +112,7 @@ struct Pace {
 struct Painter {
     pipeline: wgpu::RenderPipeline,
     texture_format: TextureFormat,
-    background: Option<wgpu::BindGroup>,
+    background: wgpu::Color,
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
     fixation: Option<(wgpu::BindGroup, Place)>,
@@ -184,8 +184,7 @@ impl Window {
 
         let painter = &mut self.painter;
         painter.image_place = Place::centred(image_px, window_px)?;
-        painter.background =
-            Some(painter.upload(device, queue, &Picture::plain(background_rgb), wgpu::FilterMode::Nearest));
+        painter.background = clear_colour(background_rgb, painter.texture_format);
         painter.images = images.iter().map(|image| painter.upload(device, queue, image, filtering)).collect();
         painter.fixation = match &setup.fixation {
             None => None,
@@ -313,7 +312,14 @@ impl Painter {
             cache: None,
         });
         let image_place = Place { x: 0, y: 0, width: 1, height: 1 };
-        Painter { pipeline, texture_format, background: None, images: Vec::new(), image_place, fixation: None }
+        Painter {
+            pipeline,
+            texture_format,
+            background: wgpu::Color::BLACK,
+            images: Vec::new(),
+            image_place,
+            fixation: None,
+        }
     }
 
     fn upload(
@@ -364,7 +370,7 @@ impl Painter {
                 view: &view,
                 depth_slice: None,
                 resolve_target: None,
-                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(self.background), store: wgpu::StoreOp::Store },
             })],
             ..Default::default()
         });
@@ -375,10 +381,6 @@ impl Painter {
             pass.set_bind_group(0, picture, &[]);
             pass.draw(0..3, 0..1);
         };
-        if let Some(background) = &self.background {
-            let size = target.texture.size();
-            draw(background, Place { x: 0, y: 0, width: size.width, height: size.height });
-        }
         if let Some(image) = scene.image.and_then(|image| self.images.get(image)) {
             draw(image, self.image_place);
         }
@@ -510,6 +512,20 @@ fn list(monitors: &[MonitorHandle]) -> String {
         format!("{}: {} {} x {}", number + 1, monitor.name().unwrap_or_default(), size.width, size.height)
     };
     monitors.iter().enumerate().map(describe).collect::<Vec<_>>().join(", ")
+}
+
+/// The colour to clear with so that these bytes are on the screen: a format that encodes is given the light, not the bytes.
+fn clear_colour(rgb: [u8; 3], format: TextureFormat) -> wgpu::Color {
+    let [r, g, b] = rgb.map(|byte| {
+        let value = f64::from(byte) / 255.0;
+        match format.is_srgb() {
+            false => value,
+            // IEC 61966-2-1
+            true if value <= 0.04045 => value / 12.92,
+            true => ((value + 0.055) / 1.055).powf(2.4),
+        }
+    });
+    wgpu::Color { r, g, b, a: 1.0 }
 }
 
 /// The result of a future that does not wait: on a desktop, wgpu's are ready at once.
