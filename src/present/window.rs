@@ -14,12 +14,12 @@ use winit::monitor::MonitorHandle;
 use winit::platform::pump_events::EventLoopExtPumpEvents;
 use winit::window::{Fullscreen, WindowId};
 
-use crate::present::Screen;
 use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
 use crate::present::error::Error;
 use crate::present::picture::{self, Geometry, Picture, Place};
 use crate::present::protocol::ScreenSetup;
+use crate::present::session::Screen;
 use crate::present::trigger::KeyPress;
 use crate::study::OnsetSource;
 
@@ -37,6 +37,9 @@ const WINDOWED_PX: [u32; 2] = [1024, 768];
 
 /// How long the window system may take to show the window at its size.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the window system may take to change the size of a window that it shows.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// The pixel formats of window and textures, best first. Both of a pair agree in their encoding, so that the bytes of a
 /// picture are the bytes on the screen.
@@ -231,6 +234,7 @@ impl Window {
                     return Ok(texture);
                 }
                 CurrentSurfaceTexture::Outdated | CurrentSurfaceTexture::Lost => {
+                    self.check_size()?;
                     self.surface.configure(&self.device, &self.configuration);
                     "the window changed"
                 }
@@ -241,6 +245,18 @@ impl Window {
             self.app.pump(&mut self.event_loop, Duration::from_millis(1))?;
         }
         Err(Error::Graphics(last.into()))
+    }
+
+    /// Images were placed for the window's first size.
+    fn check_size(&self) -> Result<(), Error> {
+        let [width, height] = self.facts.window_px;
+        match self.app.opened.as_ref().map(|opened| opened.window.inner_size()) {
+            Some(now) if [now.width, now.height] != [width, height] => Err(Error::Graphics(format!(
+                "its size changed from {width} x {height} to {} x {} pixels",
+                now.width, now.height
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn check_device(&self, kind: fn(String) -> Error) -> Result<(), Error> {
@@ -412,7 +428,7 @@ impl App {
     /// Waits until the window is there and has its size.
     fn open(&mut self, event_loop: &mut EventLoop<()>) -> Result<Opened, Error> {
         let until = Moment::now().plus(PATIENCE.as_secs_f64());
-        loop {
+        let opened = loop {
             self.pump(event_loop, Duration::from_millis(10))?;
             let patient = !until.remaining().is_zero();
             let Some(opened) = &self.opened else {
@@ -428,9 +444,15 @@ impl App {
                         return Err(Error::NotFullscreen { window, monitor });
                     }
                 }
-                _ => return Ok(opened.clone()),
+                _ => break opened.clone(),
             }
+        };
+        // A window manager may still give it another size.
+        let settled = Moment::now().plus(SETTLING.as_secs_f64());
+        while !settled.remaining().is_zero() {
+            self.pump(event_loop, settled.remaining())?;
         }
+        Ok(opened)
     }
 
     /// Hears what the window system has to tell, for as long as `timeout` if it has nothing yet.
