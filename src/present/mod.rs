@@ -10,6 +10,7 @@ mod picture;
 mod player;
 mod protocol;
 mod record;
+mod session;
 #[cfg(test)]
 mod simulated;
 mod timeline;
@@ -24,6 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use error::Error;
 pub use protocol::Protocol;
+pub use session::{Scanner, Screen, Session};
 pub use verdict::{Fault, Verdict};
 
 use crate::present::clock::Moment;
@@ -35,52 +37,11 @@ use crate::present::timeline::Timeline;
 use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
-use crate::study::bids::{self, DatasetType, Label, RunName};
-use crate::study::{self, ImageSet, Progress, Provenance, Seed, file};
+use crate::study::bids::{self, DatasetType, RunName};
+use crate::study::{self, ImageSet, Progress, Provenance, file};
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
-
-/// The circumstances of one run.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// The BIDS dataset that the run becomes a part of; it may not exist yet.
-    pub dataset: PathBuf,
-    /// The participant.
-    pub subject: Label,
-    /// The session, where a study has several.
-    pub session: Option<Label>,
-    /// The run, from 1. Each has an order of its own from the same seed.
-    pub run: u32,
-    /// The seed of the order of trials.
-    pub seed: Seed,
-    /// Who sends the pulses.
-    pub scanner: Scanner,
-    /// Where the images are shown.
-    pub screen: Screen,
-}
-
-/// Who sends the pulses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scanner {
-    /// The scanner, as the protocol says.
-    AsWired,
-    /// The scanner, over this serial port instead of the protocol's.
-    AtPort(String),
-    /// An emulated scanner: its run is marked and is no data.
-    Emulated,
-}
-
-/// Where the images are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Screen {
-    /// The whole of a monitor, by its number from 1; `None` for the primary one.
-    Fullscreen(Option<u32>),
-    /// A window, to try things out at a desk.
-    Windowed,
-    /// A virtual display, started for this run.
-    Virtual,
-}
 
 /// What became of a run.
 #[derive(Clone, Debug)]

@@ -59,11 +59,6 @@ impl Picture {
         Ok(Picture { width: frame.width, height: frame.height, rgba })
     }
 
-    /// One pixel of a colour, to be drawn at any size.
-    pub fn plain(rgb: [u8; 3]) -> Picture {
-        Picture { width: 1, height: 1, rgba: vec![rgb[0], rgb[1], rgb[2], 255] }
-    }
-
     /// A filled circle with a hard edge that touches the borders.
     pub fn disc(diameter: u32, rgb: [u8; 3]) -> Picture {
         let middle = f64::from(diameter) / 2.0;
@@ -174,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_background_is_the_mean_of_the_images() {
-        let images = [Picture::plain([0, 10, 255]), Picture::plain([1, 30, 255])];
+        let images =
+            [[0, 10, 255, 255], [1, 30, 255, 255]].map(|pixel| Picture { width: 1, height: 1, rgba: pixel.into() });
         assert_eq!(background_rgb(Background::Mean, &images), [1, 20, 255]);
         assert_eq!(background_rgb(Background::Grey(7), &images), [7, 7, 7]);
     }

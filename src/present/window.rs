@@ -14,12 +14,12 @@ use winit::monitor::MonitorHandle;
 use winit::platform::pump_events::EventLoopExtPumpEvents;
 use winit::window::{Fullscreen, WindowId};
 
-use crate::present::Screen;
 use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
 use crate::present::error::Error;
 use crate::present::picture::{self, Geometry, Picture, Place};
 use crate::present::protocol::ScreenSetup;
+use crate::present::session::Screen;
 use crate::present::trigger::KeyPress;
 use crate::study::OnsetSource;
 
@@ -37,6 +37,9 @@ const WINDOWED_PX: [u32; 2] = [1024, 768];
 
 /// How long the window system may take to show the window at its size.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the window system may take to change the size of a window that it shows.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// The pixel formats of window and textures, best first. Both of a pair agree in their encoding, so that the bytes of a
 /// picture are the bytes on the screen.
@@ -112,7 +115,7 @@ struct Pace {
 struct Painter {
     pipeline: wgpu::RenderPipeline,
     texture_format: TextureFormat,
-    background: Option<wgpu::BindGroup>,
+    background: wgpu::Color,
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
     fixation: Option<(wgpu::BindGroup, Place)>,
@@ -184,8 +187,7 @@ impl Window {
 
         let painter = &mut self.painter;
         painter.image_place = Place::centred(image_px, window_px)?;
-        painter.background =
-            Some(painter.upload(device, queue, &Picture::plain(background_rgb), wgpu::FilterMode::Nearest));
+        painter.background = clear_colour(background_rgb, painter.texture_format);
         painter.images = images.iter().map(|image| painter.upload(device, queue, image, filtering)).collect();
         painter.fixation = match &setup.fixation {
             None => None,
@@ -232,6 +234,7 @@ impl Window {
                     return Ok(texture);
                 }
                 CurrentSurfaceTexture::Outdated | CurrentSurfaceTexture::Lost => {
+                    self.check_size()?;
                     self.surface.configure(&self.device, &self.configuration);
                     "the window changed"
                 }
@@ -242,6 +245,18 @@ impl Window {
             self.app.pump(&mut self.event_loop, Duration::from_millis(1))?;
         }
         Err(Error::Graphics(last.into()))
+    }
+
+    /// Images were placed for the window's first size.
+    fn check_size(&self) -> Result<(), Error> {
+        let [width, height] = self.facts.window_px;
+        match self.app.opened.as_ref().map(|opened| opened.window.inner_size()) {
+            Some(now) if [now.width, now.height] != [width, height] => Err(Error::Graphics(format!(
+                "its size changed from {width} x {height} to {} x {} pixels",
+                now.width, now.height
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn check_device(&self, kind: fn(String) -> Error) -> Result<(), Error> {
@@ -313,7 +328,14 @@ impl Painter {
             cache: None,
         });
         let image_place = Place { x: 0, y: 0, width: 1, height: 1 };
-        Painter { pipeline, texture_format, background: None, images: Vec::new(), image_place, fixation: None }
+        Painter {
+            pipeline,
+            texture_format,
+            background: wgpu::Color::BLACK,
+            images: Vec::new(),
+            image_place,
+            fixation: None,
+        }
     }
 
     fn upload(
@@ -364,7 +386,7 @@ impl Painter {
                 view: &view,
                 depth_slice: None,
                 resolve_target: None,
-                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
+                ops: wgpu::Operations { load: wgpu::LoadOp::Clear(self.background), store: wgpu::StoreOp::Store },
             })],
             ..Default::default()
         });
@@ -375,10 +397,6 @@ impl Painter {
             pass.set_bind_group(0, picture, &[]);
             pass.draw(0..3, 0..1);
         };
-        if let Some(background) = &self.background {
-            let size = target.texture.size();
-            draw(background, Place { x: 0, y: 0, width: size.width, height: size.height });
-        }
         if let Some(image) = scene.image.and_then(|image| self.images.get(image)) {
             draw(image, self.image_place);
         }
@@ -410,7 +428,7 @@ impl App {
     /// Waits until the window is there and has its size.
     fn open(&mut self, event_loop: &mut EventLoop<()>) -> Result<Opened, Error> {
         let until = Moment::now().plus(PATIENCE.as_secs_f64());
-        loop {
+        let opened = loop {
             self.pump(event_loop, Duration::from_millis(10))?;
             let patient = !until.remaining().is_zero();
             let Some(opened) = &self.opened else {
@@ -426,9 +444,15 @@ impl App {
                         return Err(Error::NotFullscreen { window, monitor });
                     }
                 }
-                _ => return Ok(opened.clone()),
+                _ => break opened.clone(),
             }
+        };
+        // A window manager may still give it another size.
+        let settled = Moment::now().plus(SETTLING.as_secs_f64());
+        while !settled.remaining().is_zero() {
+            self.pump(event_loop, settled.remaining())?;
         }
+        Ok(opened)
     }
 
     /// Hears what the window system has to tell, for as long as `timeout` if it has nothing yet.
@@ -510,6 +534,20 @@ fn list(monitors: &[MonitorHandle]) -> String {
         format!("{}: {} {} x {}", number + 1, monitor.name().unwrap_or_default(), size.width, size.height)
     };
     monitors.iter().enumerate().map(describe).collect::<Vec<_>>().join(", ")
+}
+
+/// The colour to clear with so that these bytes are on the screen: a format that encodes is given the light, not the bytes.
+fn clear_colour(rgb: [u8; 3], format: TextureFormat) -> wgpu::Color {
+    let [r, g, b] = rgb.map(|byte| {
+        let value = f64::from(byte) / 255.0;
+        match format.is_srgb() {
+            false => value,
+            // IEC 61966-2-1
+            true if value <= 0.04045 => value / 12.92,
+            true => ((value + 0.055) / 1.055).powf(2.4),
+        }
+    });
+    wgpu::Color { r, g, b, a: 1.0 }
 }
 
 /// The result of a future that does not wait: on a desktop, wgpu's are ready at once.
