@@ -317,6 +317,8 @@ fn bad_settings_are_refused() {
     study.refuses(&["plan.toml", "line 7", "radius_m"]);
     std::fs::write(&plan, PLAN.replace("radius_mm = 6.0", "radius_mm = 1.0")).unwrap();
     study.refuses(&["a searchlight of 1 mm", "3.00 x 3.00 x 3.00 mm"]);
+    std::fs::write(&plan, PLAN.replace("[first", "ignore = [\"image_02\"]\n[first")).unwrap();
+    study.refuses(&["ignores \"image_02\""]);
     std::fs::write(&plan, PLAN.replace("\"layers\"", "\"rest\"")).unwrap();
     study.refuses(&["derivatives/fmriprep", "task-rest"]);
     std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"rot_w\"")).unwrap();
@@ -379,6 +381,12 @@ fn what_was_shown_must_be_what_is_looked_for() {
     assert_eq!(summary(&study.maps(), "sub-01_task-layers")["emulated"], true);
     std::fs::remove_dir_all(study.path("maps")).unwrap();
     study.write_facts(2, false, true);
+
+    let rsms = study.path("set/layer_rsms.tsv");
+    let whole = std::fs::read(&rsms).unwrap();
+    replace(&rsms, "conv2_reduce", "conv_1");
+    study.refuses(&["layers conv1 and conv_1 would have the same name"]);
+    std::fs::write(&rsms, whole).unwrap();
 
     std::fs::write(study.path("set/image_03.png"), "other pixels").unwrap();
     study.refuses(&["set/image_03.png", "SHA-256 differs", "layerprint fingerprint"]);
