@@ -156,7 +156,8 @@ impl Study {
 
     fn write_facts(&self, run: u32, emulated: bool, complete: bool) {
         let image_set_sha256 = self.set().sha256().to_owned();
-        let facts = RunFacts { emulated, complete, image_set_sha256, more: Map::new() };
+        let pulses_s = (0..VOLUMES).map(|t| t as f64 * TR_S).collect();
+        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: TR_S, pulses_s, more: Map::new() };
         facts.write(&self.raw(run, "events.json"), Map::new()).unwrap();
     }
 
