@@ -156,7 +156,8 @@ impl Study {
 
     fn write_facts(&self, run: u32, emulated: bool, complete: bool) {
         let image_set_sha256 = self.set().sha256().to_owned();
-        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: 2.0, pulses_s: Vec::new(), more: Map::new() };
+        let pulses_s = (0..VOLUMES).map(|t| t as f64 * TR_S).collect();
+        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: TR_S, pulses_s, more: Map::new() };
         facts.write(&self.raw(run, "events.json"), Map::new()).unwrap();
     }
 
@@ -317,6 +318,8 @@ fn bad_settings_are_refused() {
     study.refuses(&["plan.toml", "line 7", "radius_m"]);
     std::fs::write(&plan, PLAN.replace("radius_mm = 6.0", "radius_mm = 1.0")).unwrap();
     study.refuses(&["a searchlight of 1 mm", "3.00 x 3.00 x 3.00 mm"]);
+    std::fs::write(&plan, PLAN.replace("[first", "ignore = [\"image_02\"]\n[first")).unwrap();
+    study.refuses(&["ignores \"image_02\""]);
     std::fs::write(&plan, PLAN.replace("\"layers\"", "\"rest\"")).unwrap();
     study.refuses(&["derivatives/fmriprep", "task-rest"]);
     std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"rot_w\"")).unwrap();
@@ -379,6 +382,12 @@ fn what_was_shown_must_be_what_is_looked_for() {
     assert_eq!(summary(&study.maps(), "sub-01_task-layers")["emulated"], true);
     std::fs::remove_dir_all(study.path("maps")).unwrap();
     study.write_facts(2, false, true);
+
+    let rsms = study.path("set/layer_rsms.tsv");
+    let whole = std::fs::read(&rsms).unwrap();
+    replace(&rsms, "conv2_reduce", "conv_1");
+    study.refuses(&["layers conv1 and conv_1 would have the same name"]);
+    std::fs::write(&rsms, whole).unwrap();
 
     std::fs::write(study.path("set/image_03.png"), "other pixels").unwrap();
     study.refuses(&["set/image_03.png", "SHA-256 differs", "layerprint fingerprint"]);

@@ -57,18 +57,6 @@ impl Design {
         &self.names
     }
 
-    /// The columns, each with a value for each volume.
-    #[cfg(test)]
-    pub fn columns(&self) -> &[Vec<f64>] {
-        &self.columns
-    }
-
-    /// The number of volumes.
-    #[cfg(test)]
-    pub fn volumes(&self) -> usize {
-        self.volumes
-    }
-
     /// The rows of the pseudoinverse that belong to the images: the product of row `i` with a series is the ordinary least
     /// squares estimate of the response to image `i`. An error message if they are not determined.
     pub fn estimator(&self) -> Result<Vec<Vec<f64>>, String> {
@@ -145,7 +133,7 @@ mod tests {
     }
 
     /// The reference run's design at these times; images, confounds and drifts as in the reference.
-    pub(crate) fn of_reference(folder: &std::path::Path, start_s: f64) -> Design {
+    fn of_reference(folder: &std::path::Path, start_s: f64) -> Design {
         let events = Events::read(&folder.join("sub-01_task-view_run-1_events.tsv")).unwrap();
         let images: Vec<String> = (0..16).map(|image| format!("img{image:02}")).collect();
         let table =
@@ -175,7 +163,7 @@ mod tests {
             let design = of_reference(&folder, start_s);
             let (names, columns) = reference::columns(&folder.join(format!("exp_design_{name}.csv")));
             assert_eq!(design.names(), names);
-            for ((found, expected), column) in design.columns().iter().zip(&columns).zip(&names) {
+            for ((found, expected), column) in design.columns.iter().zip(&columns).zip(&names) {
                 let largest = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(largest < 1e-12, "{name}, {column}: {largest:e}");
             }
@@ -188,7 +176,7 @@ mod tests {
         let ramp = ("ramp".to_owned(), (0..50).map(|t| f64::from(t * t) * 1e3).collect());
         let design = Design::new(&["a", "b"].map(String::from), &events, vec![ramp], 0.01, &times(50, 2.0, 0.0));
         for (image, row) in design.estimator().unwrap().iter().enumerate() {
-            for (column, values) in design.columns().iter().enumerate() {
+            for (column, values) in design.columns.iter().enumerate() {
                 let product: f64 = row.iter().zip(values).map(|(a, b)| a * b).sum();
                 let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
                 assert!((product - f64::from(u8::from(image == column))).abs() < 1e-9 * length.max(1.0), "{column}");

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{brain, study};
+use crate::brain;
+use crate::study;
 
 /// Why an analysis could not be done. The message names the file; the cause is the source.
 #[derive(Debug, thiserror::Error)]

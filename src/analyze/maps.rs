@@ -12,8 +12,8 @@ use crate::brain::{Mask, Series, nifti_file};
 use crate::study::bids::Label;
 use crate::study::{Models, file, table};
 
-#[expect(clippy::too_many_arguments, reason = "they are the parts of one result, and only `analyze` has them")]
 /// Writes all files of a participant's analysis into `folder`, their names beginning with `stem`.
+#[expect(clippy::too_many_arguments, reason = "they are the parts of one result, and only `analyze` has them")]
 pub fn write(
     folder: &Path,
     stem: &str,

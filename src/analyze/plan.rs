@@ -120,8 +120,7 @@ second_order = "spearman"
 "#;
 
     fn refusal(text: &str) -> String {
-        let error = file::parse_toml::<Plan>(Path::new("plan.toml"), text).unwrap_err();
-        format!("{error}: {}", std::error::Error::source(&error).unwrap())
+        file::parse_toml::<Plan>(Path::new("plan.toml"), text).unwrap_err().to_string()
     }
 
     #[test]

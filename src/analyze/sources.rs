@@ -9,6 +9,7 @@ use crate::analyze::design::Design;
 use crate::analyze::error::Error;
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
+use crate::rsa::pairs;
 use crate::study::bids::Label;
 use crate::study::table::Table;
 use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
@@ -114,18 +115,31 @@ struct Sidecar {
 impl ModelSource {
     /// Reads an image set or a table.
     pub fn read(path: &Path) -> Result<ModelSource, Error> {
-        if path.is_dir() {
+        let source = if path.is_dir() {
             let set = ImageSet::load(path)?;
-            return Ok(ModelSource { models: set.models().clone(), origin: Origin::ImageSet(Box::new(set)) });
+            ModelSource { models: set.models().clone(), origin: Origin::ImageSet(Box::new(set)) }
+        } else {
+            let sha256 = file::sha256(&file::read(path)?);
+            ModelSource { models: Models::read(path)?, origin: Origin::Table(sha256) }
+        };
+        // Maps are told apart by the layers' labels, which have no underscores.
+        for (i, j) in pairs(source.models.layers().len()) {
+            let [a, b] = [i, j].map(|place| &source.models.layers()[place]);
+            if a.bids_label() == b.bids_label() {
+                let what = format!("the maps of its layers {a} and {b} would have the same name: rename one");
+                return Err(Error::misfit(path, what));
+            }
         }
-        let sha256 = file::sha256(&file::read(path)?);
-        Ok(ModelSource { models: Models::read(path)?, origin: Origin::Table(sha256) })
+        Ok(source)
     }
 }
 
 /// Everybody who is to be analyzed.
 pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Participant>, Error> {
     let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
+    if let Some(image) = plan.ignore.iter().find(|name| models.models.images().contains(name)) {
+        return Err(Error::Request(format!("the plan ignores {image:?}, which is an image of the models")));
+    }
     let all = subjects(&derivatives)?;
     let wanted = if request.participants.is_empty() { &all } else { &request.participants };
     if let Some(missing) = wanted.iter().find(|label| !all.contains(label)) {

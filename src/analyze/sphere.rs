@@ -18,8 +18,8 @@ pub struct Sphere {
 
 impl Sphere {
     /// The sphere of a radius, measured through the full affine and inclusive (within 0.001 % for rounding). `None` where
-    /// the radius is not positive and finite, the affine is flat, or the sphere would hold more than the grid ten times
-    /// over.
+    /// the radius is not positive and finite, the affine is flat, or the sphere would hold far more voxels than the
+    /// grid.
     pub fn new(grid: &Grid, radius_mm: f64) -> Option<Sphere> {
         if !(radius_mm > 0.0 && radius_mm.is_finite()) {
             return None;
