@@ -192,8 +192,8 @@ impl Page {
 fn banners(summary: &Summary) -> Vec<Banner> {
     let mut banners = Vec::new();
     if summary.emulated == Some(true) {
-        let text = "The scanner was emulated and the brain is not a person's. This shows that the programs work; it is \
-                    no data.";
+        let text = "The scanner was emulated: nothing here was measured in a person. It shows that the programs work \
+                    together; it is no data.";
         banners.push(Banner { word: "Emulated", text: text.into() });
     }
     if summary.weights == Weights::Untrained {
@@ -290,7 +290,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     let note = counted(summary.participants.len(), "participant");
     tiles.push(Tile { label: "Scanner", value: value.into(), note, verdict, word });
     let (value, verdict, word) = match summary.weights {
-        Weights::Trained => ("trained", Good, "as published"),
+        Weights::Trained => ("trained", Good, "from a file of weights"),
         Weights::Untrained => ("untrained", Bad, "for trying out only"),
     };
     let note = format!("{}, weights {}", findings.set.manifest().network.name, brief_hash(&summary.weights_sha256));
