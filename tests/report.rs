@@ -160,7 +160,7 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
             "ending": "complete",
             "seed": 11,
             "trigger": { "verdict": "clean", "source": "/dev/ttyACM0", "expected_pulses": 152, "received_pulses": 152,
-                "other_bytes": 0, "pulses_s": pulses },
+                "other_bytes": 0 },
             "flips": { "intervals": 17999, "interval_median_ms": 16.667, "interval_sd_ms": 0.214,
                 "interval_min_ms": 15.9, "interval_max_ms": 33.4, "late_frames": 2, "missed_refreshes": 3 },
             "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
@@ -170,6 +170,8 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
             emulated: kind.simulated,
             complete: true,
             image_set_sha256: set_hash.into(),
+            tr_s: 2.0,
+            pulses_s: pulses,
             more: more.as_object().unwrap().clone(),
         };
         facts.write(&name.func(bids, "events.json"), serde_json::Map::new()).unwrap();

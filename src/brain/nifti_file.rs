@@ -64,6 +64,11 @@ pub fn read_grid(path: &Path) -> Result<(Grid, usize), Error> {
     Image::open(path).map(|image| (image.grid, image.volumes))
 }
 
+/// Seconds from one volume to the next, from an image's header alone; `None` where it does not say.
+pub fn read_tr(path: &Path) -> Result<Option<f64>, Error> {
+    Image::open(path).map(|image| image.tr_s)
+}
+
 /// Writes a volume as float32; compressed if the name ends in `.gz`. Complete or not at all.
 pub fn write_volume(path: &Path, volume: &Volume) -> Result<(), Error> {
     let header = header_for(&volume.grid, &[], None, NiftiType::Float32);
@@ -206,7 +211,7 @@ fn check_values(header: &mut NiftiHeader) -> Result<(), String> {
     // Some writers leave bitpix wrong; the type decides.
     header.bitpix = 8 * element.size_of() as i16;
     let offset = header.vox_offset;
-    if !(offset.is_finite() && offset >= 0.0 && offset <= 1e9 && offset.fract() == 0.0) {
+    if !(0.0..=1e9).contains(&offset) || offset.fract() != 0.0 {
         return Err(format!("its voxels cannot begin at byte {offset}"));
     }
     header.vox_offset = if offset == 0.0 { DATA_OFFSET as f32 } else { offset };
@@ -259,7 +264,7 @@ fn grid_of(header: &NiftiHeader) -> Result<Grid, String> {
             header.pixdim[0] = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
             let quaternion = [header.quatern_b, header.quatern_c, header.quatern_d];
             let length = quaternion.iter().map(|&q| f64::from(q).powi(2)).sum::<f64>().sqrt();
-            if !(length <= 1.0 + 1e-5) {
+            if length.is_nan() || length > 1.0 + 1e-5 {
                 return Err(format!("its orientation {quaternion:?} is no rotation"));
             }
             if length > 1.0 {
@@ -273,7 +278,7 @@ fn grid_of(header: &NiftiHeader) -> Result<Grid, String> {
     let matrix: Matrix4<f64> = header.affine();
     let affine = [0, 1, 2].map(|row| [0, 1, 2, 3].map(|column| matrix[(row, column)]));
     let volume = matrix.fixed_view::<3, 3>(0, 0).determinant();
-    if !matrix.iter().all(|v| v.is_finite()) || !(volume.abs() > 1e-9) {
+    if !matrix.iter().all(|v| v.is_finite()) || volume.abs() <= 1e-9 {
         return Err(format!("its affine {affine:?} does not span space"));
     }
     Ok(Grid { dims, affine })

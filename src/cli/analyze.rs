@@ -1,9 +1,112 @@
-//! In the making.
+//! `layerprint analyze`.
 
-/// In the making.
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::analyze::{Plan, Request, Summary};
+use crate::cli::progress::Terminal;
+use crate::study::bids::Label;
+
+/// Find the layers in the brain: maps of each layer's similarity, from preprocessed series (a BIDS App).
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The BIDS dataset: events of each run, and the series below derivatives/fmriprep.
+    bids_dir: PathBuf,
+    /// Where the maps go, as a BIDS derivative. Nothing is overwritten.
+    output_dir: PathBuf,
+    /// What to analyze.
+    level: Level,
+    /// How to analyze it: plan.toml.
+    #[arg(long)]
+    plan: PathBuf,
+    /// What to look for: the image set that was shown (a folder), or a table of model RSMs (TSV).
+    #[arg(long, value_name = "SET|TSV")]
+    models: PathBuf,
+    /// Whom to analyze (01 for sub-01); everybody with runs of the plan's task if not given.
+    #[arg(long, num_args = 1.., value_name = "LABEL", value_parser = label)]
+    participant_label: Vec<Label>,
+    /// Where the preprocessed series are, if not in BIDS_DIR/derivatives/fmriprep.
+    #[arg(long, value_name = "DIR")]
+    derivatives: Option<PathBuf>,
+    /// The planted regions of a simulated brain, with their names in a .tsv beside; found by itself where `layerprint
+    /// simulate` puts it.
+    #[arg(long, value_name = "DSEG")]
+    truth: Option<PathBuf>,
+    /// Analyze runs of an emulated scanner, too: they are no data.
+    #[arg(long)]
+    allow_emulated: bool,
+    /// Analyze runs that were broken off, too.
+    #[arg(long)]
+    allow_incomplete: bool,
+    /// The number of threads; as many as there are processors if not given. Results do not depend on it.
+    #[arg(short = 'j', long = "threads", value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
 
-pub fn run(_: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("in the making")
+/// What is analyzed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// Each participant alone.
+    Participant,
+}
+
+/// Runs the analysis and prints a line for each layer.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let plan = Plan::read(&arguments.plan)?;
+    let request = Request {
+        bids: arguments.bids_dir,
+        derivatives: arguments.derivatives,
+        output: arguments.output_dir,
+        participants: arguments.participant_label,
+        models: arguments.models,
+        truth: arguments.truth,
+        allow_emulated: arguments.allow_emulated,
+        allow_incomplete: arguments.allow_incomplete,
+        threads: arguments.threads.map(NonZeroUsize::get),
+    };
+    let summaries = match arguments.level {
+        Level::Participant => crate::analyze::run(&plan, &request, &Terminal)?,
+    };
+    for summary in &summaries {
+        print(summary);
+    }
+    println!("maps in {}", request.output.display());
+    Ok(())
+}
+
+/// A participant label, with or without `sub-` in front.
+fn label(text: &str) -> Result<Label, String> {
+    Label::new(text.strip_prefix("sub-").unwrap_or(text))
+}
+
+fn print(summary: &Summary) {
+    println!(
+        "sub-{}: {} searchlights of {} mm ({} voxels where full), {} undefined, {} unusable voxels left out",
+        summary.participant,
+        summary.centres,
+        summary.radius_mm,
+        summary.full_sphere_voxels,
+        summary.undefined_centres,
+        summary.unusable_voxels
+    );
+    for (reason, count) in summary.undefined.iter().filter(|(_, count)| **count != 0) {
+        println!("  undefined: {count} for {}", reason.replace('_', " "));
+    }
+    let width = summary.layers.iter().map(|layer| layer.layer.name().len()).max().unwrap_or(0);
+    for layer in &summary.layers {
+        let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
+        let found = summary.recovery.iter().flatten().find(|region| region.layer == layer.layer);
+        let recovery = found.map_or(String::new(), |region| {
+            format!(", best in {:.1} % of its {} planted voxels", region.share * 100.0, region.voxels)
+        });
+        println!(
+            "  {:width$}  mean {:>6}, max {:>6}, best in {:>6} voxels{recovery}",
+            layer.layer.name(),
+            figure(layer.mean),
+            figure(layer.max),
+            layer.best_voxels
+        );
+    }
 }

@@ -1,9 +1,149 @@
-//! In the making.
+//! `layerprint demo`: the whole study on one machine, each job reading what the one before has written.
 
-/// In the making.
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::cli::progress::Terminal;
+use crate::present::{self, Protocol, Scanner, Screen, Session};
+use crate::simulate::{Participant, Settings};
+use crate::study::bids::Label;
+use crate::study::{ImageSet, Progress, Seed, file};
+use crate::synthesize::{Choice, Computer, Recipe, Source};
+use crate::{analyze, report, simulate, synthesize};
+
+/// The demo's settings are part of the program, so that it runs in any folder.
+const RECIPE: (&str, &str) = ("experiments/demo/recipe.toml", include_str!("../../experiments/demo/recipe.toml"));
+const PROTOCOL: (&str, &str) = ("protocols/demo.toml", include_str!("../../protocols/demo.toml"));
+const SIMULATION: (&str, &str) =
+    ("experiments/demo/simulation.toml", include_str!("../../experiments/demo/simulation.toml"));
+const PLAN: (&str, &str) = ("experiments/demo/plan.toml", include_str!("../../experiments/demo/plan.toml"));
+
+const SEED: Seed = Seed(1);
+
+/// Run the whole study on this machine: synthesize, present, simulate, analyze, report
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(after_help = "What is done already is kept: a demo that was interrupted goes on where it was.")]
+pub struct Arguments {
+    /// The folder for everything that is made
+    #[arg(long, value_name = "DIR", default_value = "layerprint-demo")]
+    out: PathBuf,
+    /// Trained weights; otherwise those in LAYERPRINT_WEIGHTS or the cache, or an untrained network
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
 
-pub fn run(_: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("in the making")
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let recipe: Recipe = settings(RECIPE)?;
+    let protocol: Protocol = settings(PROTOCOL)?;
+    let simulation: Settings = settings(SIMULATION)?;
+    let plan: analyze::Plan = settings(PLAN)?;
+    let subject = Label::new("01").expect("a label");
+    let place = Place::below(&arguments.out, &subject);
+    let progress = &Terminal;
+
+    step(progress, "1 of 5: synthesize 16 images", &place.images, || {
+        let weights = Source::find(arguments.weights.as_deref());
+        synthesize::run(&recipe, &weights, &Computer::new(Choice::Auto, None)?, &place.images, progress)?;
+        Ok(())
+    })?;
+    let images = ImageSet::load(&place.images)?;
+    ensure!(
+        images.manifest().synthesis.as_ref().is_some_and(|made| toml::Table::try_from(&recipe).is_ok_and(|r| made.recipe == r)),
+        "{} was made by another recipe than the demo's: choose another folder with --out",
+        place.images.display()
+    );
+
+    step(progress, "2 of 5: present them, with an emulated scanner", &place.events, || {
+        let display = std::env::var_os("DISPLAY").is_some() || std::env::var_os("WAYLAND_DISPLAY").is_some();
+        let session = Session {
+            dataset: place.bids.clone(),
+            subject: subject.clone(),
+            session: None,
+            run: 1,
+            seed: SEED,
+            scanner: Scanner::Emulated,
+            screen: if display { Screen::Fullscreen(None) } else { Screen::Virtual },
+        };
+        let outcome = present::run(&protocol, &images, &session, progress)?;
+        ensure!(outcome.complete, "the run was aborted; its record is {}", outcome.events.display());
+        Ok(())
+    })?;
+
+    step(progress, "3 of 5: simulate a brain that saw this run", &place.truth, || {
+        let who = Participant { bids: &place.bids, subject: &subject, images: &images, seed: SEED };
+        simulate::run(&simulation, &who, progress)?;
+        Ok(())
+    })?;
+
+    step(progress, "4 of 5: analyze it", &place.maps.join(format!("sub-{subject}")), || {
+        let request = analyze::Request {
+            bids: place.bids.clone(),
+            output: place.maps.clone(),
+            models: place.images.clone(),
+            participants: vec![subject.clone()],
+            allow_emulated: true,
+            derivatives: None,
+            truth: None,
+            allow_incomplete: false,
+            threads: None,
+        };
+        analyze::run(&plan, &request, progress)?;
+        Ok(())
+    })?;
+
+    let page = arguments.out.join("report.html");
+    step(progress, "5 of 5: report", &page, || {
+        let sources = report::Sources {
+            image_set: place.images.clone(),
+            bids: place.bids.clone(),
+            maps: place.maps.clone(),
+            natural: None,
+        };
+        report::run(&sources, &arguments.out)?;
+        Ok(())
+    })?;
+    println!("{}", std::path::absolute(&page).unwrap_or(page).display());
+    Ok(())
+}
+
+/// Where the demo's parts lie.
+struct Place {
+    images: PathBuf,
+    bids: PathBuf,
+    events: PathBuf,
+    truth: PathBuf,
+    maps: PathBuf,
+}
+
+impl Place {
+    fn below(out: &Path, subject: &Label) -> Place {
+        let bids = out.join("study");
+        Place {
+            images: out.join("image-set"),
+            events: bids.join(format!("sub-{subject}/func/sub-{subject}_task-layers_run-01_events.tsv")),
+            truth: bids.join(format!("derivatives/simulation/sub-{subject}")),
+            maps: bids.join("derivatives/layerprint"),
+            bids,
+        }
+    }
+}
+
+fn settings<T: serde::de::DeserializeOwned>((name, text): (&str, &str)) -> anyhow::Result<T> {
+    Ok(file::parse_toml(Path::new(name), text)?)
+}
+
+/// Does a step, unless its result is there from an earlier demo.
+fn step(
+    progress: &dyn Progress,
+    name: &str,
+    result: &Path,
+    work: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if result.exists() {
+        progress.say(&format!("step {name}: done already, {}", result.display()));
+        return Ok(());
+    }
+    progress.say(&format!("step {name}"));
+    work().with_context(|| format!("step {name}"))
 }

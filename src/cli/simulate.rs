@@ -1,9 +1,38 @@
-//! In the making.
+//! `layerprint simulate`.
 
-/// In the making.
+use std::path::PathBuf;
+
+use crate::cli::progress::Terminal;
+use crate::simulate::{self, Participant, Settings};
+use crate::study::bids::Label;
+use crate::study::{ImageSet, Seed, file};
+
+/// Make a brain whose answer is known, for a participant whose runs were presented
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(after_help = "Example:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01")]
+pub struct Arguments {
+    /// The simulation's settings: simulation.toml
+    settings: PathBuf,
+    /// The image set that was shown
+    #[arg(long, value_name = "SET")]
+    images: PathBuf,
+    /// The BIDS dataset with the participant's events; series and truth go below its derivatives/
+    #[arg(long, value_name = "DIR")]
+    bids: PathBuf,
+    /// The participant's label
+    #[arg(long, value_name = "LABEL")]
+    sub: Label,
+    /// Another seed gives another brain and other noise
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
 
-pub fn run(_: Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("in the making")
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let settings: Settings = file::read_toml(&arguments.settings)?;
+    let images = ImageSet::load(&arguments.images)?;
+    let who =
+        Participant { bids: &arguments.bids, subject: &arguments.sub, images: &images, seed: Seed(arguments.seed) };
+    let [series, truth] = simulate::run(&settings, &who, &Terminal)?;
+    println!("series: {}\ntruth:  {}", series.display(), truth.display());
+    Ok(())
 }

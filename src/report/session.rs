@@ -77,7 +77,7 @@ impl RunFigures {
             events.iter().filter_map(|event| event.onset_source).map(|source| source.name()).collect();
         sources.sort_unstable();
         sources.dedup();
-        let pulses_s = numbers(at(&more, &["trigger", "pulses_s"]));
+        let pulses_s = run.facts.as_ref().map(|facts| facts.pulses_s.clone()).unwrap_or_default();
         let end_of_events = events.iter().map(|event| event.onset_s + event.duration_s).fold(0.0, f64::max);
         RunFigures {
             trials: events.len() - null_trials,
@@ -154,11 +154,6 @@ fn at<'a>(facts: &'a Map<String, Value>, place: &[&str]) -> Option<&'a Value> {
     rest.iter().try_fold(facts.get(*first)?, |value, key| value.get(key))
 }
 
-fn numbers(value: Option<&Value>) -> Vec<f64> {
-    let values = value.and_then(Value::as_array);
-    values.map(|values| values.iter().filter_map(Value::as_f64).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -181,6 +176,8 @@ mod tests {
             emulated: true,
             complete: true,
             image_set_sha256: String::new(),
+            tr_s: 2.0,
+            pulses_s: vec![-2.0, 0.0, 2.0],
             more: more.as_object().cloned().unwrap_or_default(),
         };
         PresentedRun {
@@ -199,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_lasts_from_its_first_dummy_to_its_last_pulse() {
+    fn a_run_lasts_from_its_first_dummy_to_the_end_of_its_last_event() {
         let figures = RunFigures::of(&run(json!({
             "flips": { "late_frames": 3, "missed_refreshes": 5 },
             "display": { "refresh_hz": 50.0 },
-            "trigger": { "verdict": "clean", "pulses_s": [-2.0, 0.0, 12.0], "expected_pulses": 3 },
+            "trigger": { "verdict": "clean", "expected_pulses": 3 },
         })));
         assert_eq!((figures.late_frames, figures.missed_refreshes, figures.frame_ms), (Some(3), Some(5), Some(20.0)));
-        assert_eq!((figures.begin_s, figures.end_s), (-2.0, 12.0));
+        assert_eq!((figures.begin_s, figures.end_s), (-2.0, 10.0));
         let trigger = figures.trigger.unwrap();
         assert!(trigger.sound && trigger.reasons.is_empty() && trigger.expected == Some(3));
     }

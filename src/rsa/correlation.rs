@@ -35,7 +35,7 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
         aa += dx * dx;
         bb += dy * dy;
     }
-    if is_rounding(aa, mean_a, a.len()) || is_rounding(bb, mean_b, b.len()) {
+    if is_constant(aa, mean_a, a.len()) || is_constant(bb, mean_b, b.len()) {
         return f64::NAN;
     }
     (ab / (aa * bb).sqrt()).clamp(-1.0, 1.0)
@@ -73,10 +73,11 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Whether a sum of squared deviations is no more than the rounding of n values of this mean.
-fn is_rounding(sum_of_squares: f64, mean: f64, n: usize) -> bool {
-    let rounding = f64::EPSILON * mean.abs();
-    !(sum_of_squares > n as f64 * rounding * rounding)
+/// Whether a sum of squared deviations is no more than rounding leaves of `n` equal values: each may deviate from a mean
+/// that was summed up one by one by n units in its last place. True as well where either is NaN.
+pub fn is_constant(sum_of_squares: f64, mean: f64, n: usize) -> bool {
+    let rounding = f64::EPSILON * n as f64 * mean.abs();
+    sum_of_squares.is_nan() || sum_of_squares <= n as f64 * rounding * rounding
 }
 
 #[cfg(test)]
@@ -103,6 +104,14 @@ mod tests {
     fn a_constant_vector_has_no_correlation() {
         assert!(pearson(&[0.1, 0.1, 0.1], &[1.0, 2.0, 3.0]).is_nan());
         assert!(spearman(&[1.0, 2.0, 3.0], &[7.0, 7.0, 7.0]).is_nan());
+    }
+
+    #[test]
+    fn a_long_constant_vector_stays_constant_though_its_mean_is_rounded() {
+        let counting: Vec<f64> = (0..123).map(f64::from).collect();
+        for value in [0.1, 1234.567, -1e-9] {
+            assert!(pearson(&[value; 123], &counting).is_nan(), "{value}");
+        }
     }
 
     #[test]

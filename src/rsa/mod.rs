@@ -4,6 +4,6 @@ mod correlation;
 mod rsm;
 mod similarity;
 
-pub use correlation::{SecondOrder, average_ranks, pearson, spearman};
+pub use correlation::{SecondOrder, average_ranks, is_constant, pearson, spearman};
 pub use rsm::{Rsm, pair_count, pairs};
 pub use similarity::SimilarityMatrix;

@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn rsms_from_hadamard_columns_have_mean_abs_of_one_fourteenth() {
         // Without the constant column and row, the columns of a 16 x 16 Sylvester matrix correlate at exactly -1/14.
-        let column = |c: u32| (1u32..16).map(|r| if (r & c).count_ones() % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let sign = |bits: u32| if bits.count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
+        let column = |c: u32| (1u32..16).map(|r| sign(r & c)).collect();
         let rsms: Vec<Rsm> = (1..13).map(|c| Rsm::from_upper(6, column(c)).unwrap()).collect();
         let similarity = SimilarityMatrix::between(&rsms, SecondOrder::Pearson);
         assert!((similarity.mean_abs() - 1.0 / 14.0).abs() < 1e-12);

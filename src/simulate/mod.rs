@@ -1,1 +1,162 @@
-//! In the making.
+//! A brain whose answer is known: from the events of a participant's runs and an image set's layer RSMs to series as
+//! fMRIPrep leaves them, with one region for each layer whose voxel patterns have that layer's RSM, and the truth beside.
+
+mod anatomy;
+mod error;
+mod noise;
+mod patterns;
+mod settings;
+mod truth;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::brain::{Mask, Series, hrf, nifti_file};
+use crate::simulate::anatomy::Region;
+use crate::simulate::noise::Noise;
+use crate::study::bids::{self, DatasetType, Label, RunName};
+use crate::study::{Events, ImageSet, Output, Progress, RunFacts, Seed, file, table};
+
+pub use error::Error;
+pub use settings::{Settings, Tuning};
+
+/// The mean signal of a voxel, in the arbitrary units of a scanner.
+const BASELINE: f32 = 10_000.0;
+
+/// Whose brain is simulated, and what it saw.
+#[derive(Debug)]
+pub struct Participant<'a> {
+    /// A BIDS dataset with the participant's `events.tsv` and `events.json`.
+    pub bids: &'a Path,
+    /// The participant.
+    pub subject: &'a Label,
+    /// The images shown, with the RSMs that are planted.
+    pub images: &'a ImageSet,
+    /// All chance comes from here.
+    pub seed: Seed,
+}
+
+/// Simulates every run of a participant; returns where the series and the truth lie, below `derivatives/fmriprep` and
+/// `derivatives/simulation` of the dataset. Neither may exist for this participant yet.
+pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> Result<[PathBuf; 2], Error> {
+    let runs = runs_of(who)?;
+    let [preprocessed, simulation] = ["fmriprep", "simulation"].map(|name| who.bids.join("derivatives").join(name));
+    let subject = format!("sub-{}", who.subject);
+    let series_out = Output::claim(&preprocessed.join(&subject))?;
+    let truth_out = Output::claim(&simulation.join(&subject))?;
+
+    let mask = anatomy::brain(settings.voxel_size_mm);
+    let layers = who.images.models().layers();
+    let regions = anatomy::place_regions(&mask, layers.len(), settings.region_radius_mm)?;
+    let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, who.seed)?;
+
+    for (index, run) in runs.iter().enumerate() {
+        let noise = Noise::draw(settings, &mask, run.volumes(), index as u32, who.seed, progress);
+        let series = measure(settings, run, &tuning, &regions, &noise, who.images);
+        write_run(series_out.folder(), run, &mask, &series, &noise)?;
+    }
+    let task = &runs[0].name.task;
+    truth::write(truth_out.folder(), task, settings, who, &mask, &regions, runs[0].facts.tr_s)?;
+
+    bids::describe_dataset(&preprocessed, "Simulated series in the layout of fMRIPrep", DatasetType::Derivative)?;
+    bids::describe_dataset(&simulation, "What was simulated", DatasetType::Derivative)?;
+    Ok([series_out.finish()?, truth_out.finish()?])
+}
+
+/// A run that the participant saw.
+struct Run {
+    name: RunName,
+    events: Events,
+    facts: RunFacts,
+}
+
+impl Run {
+    /// The volumes that the scanner stored: one for each pulse from the first stored volume on.
+    fn volumes(&self) -> usize {
+        self.facts.pulses_s.iter().filter(|&&pulse| pulse > -0.5 * self.facts.tr_s).count()
+    }
+}
+
+/// The participant's runs in the order of their names, each checked against the image set.
+fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
+    let mut runs = Vec::new();
+    for path in bids::find_func(who.bids, who.subject, "_events.tsv")? {
+        let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
+        let sidecar = path.with_extension("json");
+        let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
+        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("was not written by `layerprint present`"))?;
+        if facts.image_set_sha256 != who.images.sha256() {
+            return Err(wrong("tells of another image set than the one named"));
+        }
+        let run = Run { events: Events::read(&path)?, name, facts };
+        if run.volumes() < 10 {
+            return Err(wrong(&format!("tells of {} volumes only", run.volumes())));
+        }
+        runs.push(run);
+    }
+    if runs.is_empty() {
+        return Err(Error::NoRuns { bids: who.bids.into(), subject: who.subject.clone() });
+    }
+    Ok(runs)
+}
+
+/// What the scanner measures: in each voxel of a region the responses to the images, everywhere noise.
+///
+/// The response of a voxel to image i is `cnr * tuning[i]` noise SDs at the peak of a single, isolated trial.
+fn measure(
+    settings: &Settings,
+    run: &Run,
+    tuning: &[Vec<Vec<f32>>],
+    regions: &[Region],
+    noise: &Noise,
+    images: &ImageSet,
+) -> Series {
+    let volumes = run.volumes();
+    let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * run.facts.tr_s).collect();
+    let responses: Vec<Vec<f64>> = images
+        .models()
+        .images()
+        .iter()
+        .map(|image| {
+            let shown = run.events.0.iter().filter(|event| &event.trial_type == image);
+            let events_s: Vec<(f64, f64)> = shown.map(|event| (event.onset_s, event.duration_s)).collect();
+            let peak = single_trial_peak(events_s.first().map_or(1.0, |event| event.1));
+            hrf::regressor(&events_s, &times_s).into_iter().map(|value| value / peak).collect()
+        })
+        .collect();
+
+    let mut series = noise.series.clone();
+    let voxels = series.data.len() / volumes;
+    for (region, tuning) in regions.iter().zip(tuning) {
+        for (t, at) in (0..volumes).map(|t| (t, t * voxels)) {
+            for (&voxel, tuning) in region.voxels.iter().zip(tuning) {
+                let response: f64 = tuning.iter().zip(&responses).map(|(&a, r)| f64::from(a) * r[t]).sum();
+                series.data[at + voxel] += (settings.cnr * response) as f32;
+            }
+        }
+    }
+    let percent = settings.noise_sd_percent as f32 / 100.0;
+    series.data.iter_mut().for_each(|value| *value = BASELINE * (1.0 + percent * *value));
+    series.tr_s = Some(run.facts.tr_s);
+    series
+}
+
+/// The largest value of the regressor of one trial of this duration, far from any other.
+fn single_trial_peak(duration_s: f64) -> f64 {
+    let times_s: Vec<f64> = (0..320).map(|t| f64::from(t) * 0.1).collect();
+    hrf::regressor(&[(0.0, duration_s)], &times_s).into_iter().fold(0.0, f64::max)
+}
+
+fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noise) -> Result<(), Error> {
+    let func = |ending: &str| folder.join("func").join(format!("{}_{ending}", run.name));
+    nifti_file::write_series(&func("desc-preproc_bold.nii.gz"), mask, series, 0.0)?;
+    let sidecar = json!({ "RepetitionTime": run.facts.tr_s, "TaskName": run.name.task.to_string() });
+    file::write_json(&func("desc-preproc_bold.json"), &sidecar)?;
+    let inside = mask.fill(&vec![1.0; mask.len()], 0.0);
+    let labels: Vec<i16> = inside.data.iter().map(|&value| value as i16).collect();
+    nifti_file::write_labels(&func("desc-brain_mask.nii.gz"), mask.grid(), &labels)?;
+    let rows = (0..series.volumes).map(|t| noise.motion.iter().map(move |course| table::cell(course[t], 8)));
+    table::write(&func("desc-confounds_timeseries.tsv"), &noise::MOTION, rows)?;
+    Ok(())
+}

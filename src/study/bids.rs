@@ -112,6 +112,30 @@ impl fmt::Display for RunName {
     }
 }
 
+/// The functional files of a participant below a dataset, of all sessions, whose names have this ending, sorted.
+pub fn find_func(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathBuf>, Error> {
+    let subject = root.join(format!("sub-{subject}"));
+    let mut folders = vec![subject.join("func")];
+    folders.extend(
+        entries(&subject)?.into_iter().filter(|path| name_of(path).starts_with("ses-")).map(|path| path.join("func")),
+    );
+    let mut found = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        found.extend(entries(folder)?.into_iter().filter(|path| name_of(path).ends_with(ending)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    listed.map_err(Error::file("read", folder))
+}
+
+fn name_of(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
 /// What kind of dataset a folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatasetType {

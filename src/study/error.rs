@@ -15,13 +15,17 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// A settings file that is not TOML, or has an unknown, missing or wrong key. The cause shows line and column.
-    #[error("cannot understand {}", path.display())]
+    /// A settings file that is not TOML, or has an unknown, missing or wrong key.
+    #[error("{}, line {line}, column {column}: {what}", path.display())]
     Toml {
         /// The settings file.
         path: PathBuf,
-        /// Line, column and what was expected there.
-        source: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        what: String,
     },
     /// A JSON file that cannot be understood.
     #[error("cannot understand {}", path.display())]

@@ -55,6 +55,10 @@ pub struct RunFacts {
     pub complete: bool,
     /// Identifies the image set shown: the SHA-256 of its `images.toml`.
     pub image_set_sha256: String,
+    /// Seconds from one volume to the next, as the protocol says.
+    pub tr_s: f64,
+    /// When each trigger came, in seconds from the first stored volume.
+    pub pulses_s: Vec<f64>,
     /// Everything else that the presenting program wrote, kept as it is.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -222,8 +226,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let mut more = Map::new();
-        more.insert("pulses".into(), json!([0.0, 2.0]));
-        let facts = RunFacts { emulated: true, complete: false, image_set_sha256: "cd".into(), more };
+        more.insert("late_frames".into(), json!(0));
+        let facts = RunFacts {
+            emulated: true,
+            complete: false,
+            image_set_sha256: "cd".into(),
+            tr_s: 2.0,
+            pulses_s: vec![0.0, 2.0],
+            more,
+        };
         facts.write(&path, Map::new()).unwrap();
         assert_eq!(RunFacts::read(&path).unwrap(), Some(facts));
         assert_eq!(RunFacts::read(&folder.path().join("none.json")).unwrap(), None);

@@ -25,7 +25,15 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 
 /// Settings from the text of a TOML file named `path`.
 pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
-    toml::from_str(text).map_err(|source| Error::Toml { path: path.into(), source: Box::new(source) })
+    toml::from_str(text).map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+        Error::Toml {
+            path: path.into(),
+            line: before.matches('\n').count() + 1,
+            column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+            what: error.message().trim_end().replace('\n', "; "),
+        }
+    })
 }
 
 /// A value from a JSON file.
@@ -109,7 +117,8 @@ mod tests {
             steps: u32,
         }
         let error = parse_toml::<Settings>(Path::new("recipe.toml"), "steps = 3\nstepz = 4\n").unwrap_err();
-        let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
-        assert!(text.contains("recipe.toml") && text.contains("line 2") && text.contains("stepz"), "{text}");
+        let text = error.to_string();
+        assert!(text.starts_with("recipe.toml, line 2, column 1: ") && text.contains("stepz"), "{text}");
+        assert_eq!(text.lines().count(), 1);
     }
 }

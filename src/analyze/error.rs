@@ -1,0 +1,69 @@
+//! What can be wrong with an analysis.
+
+use std::path::PathBuf;
+
+use crate::{brain, study};
+
+/// Why an analysis could not be done. The message names the file; the cause is the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file shared with other jobs.
+    #[error(transparent)]
+    Study(#[from] study::Error),
+    /// An image of a brain.
+    #[error(transparent)]
+    Brain(#[from] brain::Error),
+    /// Nothing to analyze where it was looked for.
+    #[error("{}: {what}", path.display())]
+    NotFound {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there.
+        what: String,
+    },
+    /// A file that does not fit another one, the plan or the models.
+    #[error("{}: {what}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A design whose betas are not determined.
+    #[error("the design of {run} cannot be estimated: {what}")]
+    Design {
+        /// The run.
+        run: String,
+        /// Which column is to blame, or that there are too many.
+        what: String,
+    },
+    /// A layer whose RSM nothing can be correlated with.
+    #[error("the RSM of layer {0} is constant over the pairs of images: nothing can be compared with it")]
+    ConstantModel(study::Layer),
+    /// A radius that makes no searchlight on this grid.
+    #[error("a searchlight of {radius_mm} mm holds one voxel, or far more than there are, on a grid of {grid}")]
+    Radius {
+        /// The radius.
+        radius_mm: f64,
+        /// The grid, in words.
+        grid: String,
+    },
+    /// Two arguments that do not go together.
+    #[error("{0}")]
+    Request(String),
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl Error {
+    /// A file that does not fit, with the reason.
+    pub fn misfit(path: impl Into<PathBuf>, what: impl Into<String>) -> Error {
+        Error::Misfit { path: path.into(), what: what.into() }
+    }
+}

@@ -1,0 +1,450 @@
+//! Finds the files of an analysis and holds them against each other, before anything is computed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::analyze::design::Design;
+use crate::analyze::error::Error;
+use crate::analyze::plan::Plan;
+use crate::brain::{self, Mask, nifti_file};
+use crate::study::bids::Label;
+use crate::study::table::Table;
+use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
+
+/// What follows the name of a run, and its space and resolution, in the names of its files.
+const BOLD: &str = "_desc-preproc_bold";
+const MASK: &str = "_desc-brain_mask";
+const CONFOUNDS: &str = "_desc-confounds_timeseries.tsv";
+/// Where `layerprint simulate` puts the truth, below the dataset.
+const TRUTH: &str = "derivatives/simulation";
+/// The trial type of a trial without image.
+const NULL: &str = "null";
+/// How far a sidecar's TR may lie from the header's, which is in single precision.
+const SAME_TR_S: f64 = 1e-3;
+
+/// What to analyze, and where the files lie.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The BIDS dataset with the events.
+    pub bids: PathBuf,
+    /// The preprocessed series; `derivatives/fmriprep` below the dataset if `None`.
+    pub derivatives: Option<PathBuf>,
+    /// Where the maps go: a BIDS derivative, made or added to.
+    pub output: PathBuf,
+    /// Whom to analyze; everybody with runs of the task if empty.
+    pub participants: Vec<Label>,
+    /// The image set (a folder), or a table of model RSMs.
+    pub models: PathBuf,
+    /// The planted regions (a `dseg.nii.gz` with its table of names); where the simulation puts them if `None`.
+    pub truth: Option<PathBuf>,
+    /// Whether runs of an emulated scanner may be analyzed.
+    pub allow_emulated: bool,
+    /// Whether runs that were broken off may be analyzed.
+    pub allow_incomplete: bool,
+    /// The number of threads; as many as there are processors if `None`. It never changes a number.
+    pub threads: Option<usize>,
+}
+
+/// The models, and where they come from.
+#[derive(Clone, Debug)]
+pub struct ModelSource {
+    pub models: Models,
+    pub origin: Origin,
+}
+
+/// Where model RSMs come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// An image set, whose hashes are held against what was shown.
+    ImageSet(Box<ImageSet>),
+    /// A table with this SHA-256.
+    Table(String),
+}
+
+/// One participant's runs, found and checked.
+#[derive(Clone, Debug)]
+pub struct Participant {
+    pub label: Label,
+    pub runs: Vec<Run>,
+    /// The voxels that lie in the masks of all runs.
+    pub mask: Mask,
+    pub truth: Option<Truth>,
+}
+
+/// A run, its files found and its design made.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The part of its files' names that they share: `sub-01_task-layers_run-01`.
+    pub name: String,
+    pub bold: PathBuf,
+    pub mask: PathBuf,
+    pub volumes: usize,
+    pub tr_s: f64,
+    /// When the first volume counts as taken, in seconds: the sidecar's `StartTime` if there was slice timing correction.
+    pub start_time_s: f64,
+    /// The number of images shown.
+    pub trials: usize,
+    pub emulated: bool,
+    /// A row for each image of the models: see [`Design::estimator`].
+    pub estimator: Vec<Vec<f64>>,
+    /// The number of columns of its design.
+    pub columns: usize,
+}
+
+/// The planted regions of a simulated brain.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// For each voxel of the grid the index of the planted layer, 0 for none.
+    pub labels: Vec<f32>,
+    /// Which layer an index is.
+    pub layers: BTreeMap<i64, Layer>,
+}
+
+/// The parts of a series' sidecar that matter here.
+#[derive(Deserialize)]
+struct Sidecar {
+    #[serde(rename = "RepetitionTime")]
+    tr_s: Option<f64>,
+    #[serde(rename = "StartTime")]
+    start_time_s: Option<f64>,
+}
+
+impl ModelSource {
+    /// Reads an image set or a table.
+    pub fn read(path: &Path) -> Result<ModelSource, Error> {
+        if path.is_dir() {
+            let set = ImageSet::load(path)?;
+            return Ok(ModelSource { models: set.models().clone(), origin: Origin::ImageSet(Box::new(set)) });
+        }
+        let sha256 = file::sha256(&file::read(path)?);
+        Ok(ModelSource { models: Models::read(path)?, origin: Origin::Table(sha256) })
+    }
+}
+
+/// Everybody who is to be analyzed.
+pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Participant>, Error> {
+    let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
+    let all = subjects(&derivatives)?;
+    let wanted = if request.participants.is_empty() { &all } else { &request.participants };
+    if let Some(missing) = wanted.iter().find(|label| !all.contains(label)) {
+        return Err(Error::NotFound { path: derivatives, what: format!("there is no sub-{missing} in it") });
+    }
+    if request.truth.is_some() && wanted.len() != 1 {
+        let what = format!("--truth is of one participant, but {} are to be analyzed", wanted.len());
+        return Err(Error::Request(what));
+    }
+    let mut participants = Vec::new();
+    for label in wanted {
+        let series = series(&derivatives, label, plan)?;
+        if series.is_empty() && request.participants.is_empty() {
+            continue;
+        }
+        participants.push(participant(label, &series, plan, request, models)?);
+    }
+    if participants.is_empty() {
+        return Err(no_runs(&derivatives, plan));
+    }
+    Ok(participants)
+}
+
+/// The participants' folders, sorted.
+fn subjects(derivatives: &Path) -> Result<Vec<Label>, Error> {
+    let mut labels: Vec<Label> = names(derivatives)?
+        .iter()
+        .filter_map(|name| Label::new(name.strip_prefix("sub-")?).ok())
+        .filter(|label| derivatives.join(format!("sub-{label}")).is_dir())
+        .collect();
+    labels.sort();
+    Ok(labels)
+}
+
+/// A participant's preprocessed series of the plan's task, space and resolution, sorted by name.
+fn series(derivatives: &Path, label: &Label, plan: &Plan) -> Result<Vec<PathBuf>, Error> {
+    let subject = derivatives.join(format!("sub-{label}"));
+    let sessions = names(&subject)?.into_iter().filter(|name| name.starts_with("ses-")).map(|name| subject.join(name));
+    let mut found = Vec::new();
+    for session in sessions.chain([subject.clone()]) {
+        let func = session.join("func");
+        if func.is_dir() {
+            found.extend(names(&func)?.into_iter().filter(|name| is_wanted(name, plan)).map(|name| func.join(name)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_wanted(name: &str, plan: &Plan) -> bool {
+    let Some(stem) = name.strip_suffix(".nii.gz").or(name.strip_suffix(".nii")).and_then(|n| n.strip_suffix(BOLD))
+    else {
+        return false;
+    };
+    let entity = |key: &str| stem.split('_').find_map(|part| part.strip_prefix(key));
+    let is = |value: Option<&str>, wanted: Option<&Label>| value == wanted.map(Label::to_string).as_deref();
+    is(entity("task-"), Some(&plan.task))
+        && is(entity("space-"), plan.space.as_ref())
+        && is(entity("res-"), plan.res.as_ref())
+}
+
+fn participant(
+    label: &Label,
+    series: &[PathBuf],
+    plan: &Plan,
+    request: &Request,
+    models: &ModelSource,
+) -> Result<Participant, Error> {
+    let Some(first) = series.first() else {
+        let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
+        return Err(no_runs(&derivatives.join(format!("sub-{label}")), plan));
+    };
+    let first_mask = mask_of(first);
+    let mut mask = nifti_file::read_mask(&first_mask)?;
+    let mut runs: Vec<Run> = Vec::new();
+    for bold in series {
+        let run = run(label, bold, plan, request, models)?;
+        if let Some(same) = runs.iter().find(|other| other.name == run.name) {
+            return Err(Error::misfit(bold, format!("is a second series of one run, besides {}", same.bold.display())));
+        }
+        let this = nifti_file::read_mask(&run.mask)?;
+        same_grid(&run.mask, this.grid(), &first_mask, mask.grid())?;
+        same_grid(bold, &nifti_file::read_grid(bold)?.0, &run.mask, this.grid())?;
+        mask = mask.intersection(&this);
+        runs.push(run);
+    }
+    if mask.is_empty() {
+        return Err(Error::misfit(first_mask, "has no voxel in common with the masks of the other runs"));
+    }
+    let truth = match &request.truth {
+        Some(path) => Some(path.clone()),
+        None => {
+            let name = format!("sub-{label}/func/sub-{label}_task-{}_desc-truth_dseg.nii.gz", plan.task);
+            Some(request.bids.join(TRUTH).join(name)).filter(|path| path.exists())
+        }
+    };
+    let truth = truth.map(|path| Truth::read(&path, &mask, &first_mask, models.models.layers())).transpose()?;
+    Ok(Participant { label: label.clone(), runs, mask, truth })
+}
+
+fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &ModelSource) -> Result<Run, Error> {
+    let (folder, file_name) = (bold.parent().unwrap_or(Path::new(".")), name_of(bold));
+    // Events and confounds have no space: theirs is the part before it.
+    let with_space = file_name.split(BOLD).next().unwrap_or_default();
+    let is_image_entity = |part: &&str| part.starts_with("space-") || part.starts_with("res-");
+    let name = with_space.split('_').filter(|part| !is_image_entity(part)).collect::<Vec<_>>().join("_");
+
+    let (_, volumes) = nifti_file::read_grid(bold)?;
+    let (tr_s, start_time_s) = timing(bold, &folder.join(format!("{with_space}{BOLD}.json")))?;
+
+    let session = name.split('_').find_map(|part| part.strip_prefix("ses-"));
+    let mut raw = request.bids.join(format!("sub-{label}"));
+    raw.extend(session.map(|session| format!("ses-{session}")));
+    let events_path = raw.join("func").join(format!("{name}_events.tsv"));
+    let events = Events::read(&events_path)?;
+    shown(&events, &events_path, plan, models)?;
+    let emulated = facts(&events_path.with_extension("json"), request, models)?;
+
+    let confounds = confounds(&folder.join(format!("{name}{CONFOUNDS}")), &plan.first_level.confounds, bold, volumes)?;
+    if volumes < 2 {
+        return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
+    }
+    let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
+    let images = models.models.images();
+    let design = Design::new(images, &events.0, confounds, plan.first_level.high_pass_hz, &times_s);
+    let estimator = design.estimator().map_err(|what| Error::Design { run: name.clone(), what })?;
+    let trials = events.0.iter().filter(|event| images.contains(&event.trial_type)).count();
+    let (bold, mask, columns) = (bold.to_owned(), mask_of(bold), design.names().len());
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, columns })
+}
+
+/// The TR, and the time at which the first volume counts as taken.
+fn timing(bold: &Path, sidecar_path: &Path) -> Result<(f64, f64), Error> {
+    let sidecar: Sidecar = file::read_json(sidecar_path)?;
+    let wrong = |what: String| Error::misfit(sidecar_path, what);
+    let tr_s = sidecar.tr_s.ok_or_else(|| wrong("RepetitionTime is missing".into()))?;
+    if !(tr_s > 0.0 && tr_s <= 30.0) {
+        return Err(wrong(format!("expected a RepetitionTime between 0 and 30 s, found {tr_s}")));
+    }
+    let start_time_s = sidecar.start_time_s.unwrap_or(0.0);
+    if !(0.0..=tr_s).contains(&start_time_s) {
+        return Err(wrong(format!("expected a StartTime between 0 and the RepetitionTime, found {start_time_s}")));
+    }
+    match nifti_file::read_tr(bold)? {
+        Some(header_s) if (header_s - tr_s).abs() > SAME_TR_S => {
+            Err(wrong(format!("its RepetitionTime is {tr_s} s, but the header of {} says {header_s} s", name_of(bold))))
+        }
+        _ => Ok((tr_s, start_time_s)),
+    }
+}
+
+/// Checks that exactly the images of the models were shown, in every run all of them.
+fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Result<(), Error> {
+    let images = models.models.images();
+    let records = match &models.origin {
+        Origin::ImageSet(set) => set.manifest().images.as_slice(),
+        Origin::Table(_) => &[],
+    };
+    for event in &events.0 {
+        let name = &event.trial_type;
+        if name == NULL || plan.ignore.contains(name) {
+            continue;
+        }
+        if !images.contains(name) {
+            let what = format!(
+                "{name:?} is not among the {} images of the models: give the models of what was shown, or put it under \
+                 `ignore` in the plan",
+                images.len()
+            );
+            return Err(at_line(path, event, what)?);
+        }
+        let record = records.iter().find(|record| record.name() == name);
+        if let (Some(record), Some(found)) = (record, &event.image_sha256)
+            && record.sha256 != *found
+        {
+            let what = format!(
+                "the {name} that was shown is not the one of the image set (SHA-256 {:.8}… against {:.8}…): give the set \
+                 that was shown",
+                found, record.sha256
+            );
+            return Err(at_line(path, event, what)?);
+        }
+    }
+    match images.iter().find(|image| !events.0.iter().any(|event| event.trial_type == **image)) {
+        Some(image) => Err(Error::misfit(path, format!("image {image:?} of the models was never shown"))),
+        None => Ok(()),
+    }
+}
+
+/// The error at the first line of the events with the trial type and hash of an event.
+fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
+    let table = Table::read(path)?;
+    let (name, sha256) = (table.column("trial_type")?, table.find("image_sha256"));
+    let is_it = |row: &usize| {
+        let same_hash =
+            sha256.is_none_or(|column| event.image_sha256.as_deref().is_none_or(|h| h == table.text(*row, column)));
+        table.text(*row, name) == event.trial_type && same_hash
+    };
+    Ok(match (0..table.len()).find(is_it) {
+        Some(row) => table.error(row, what).into(),
+        None => Error::misfit(path, what),
+    })
+}
+
+/// Checks what the presenting program says about the run; whether its scanner was emulated.
+fn facts(path: &Path, request: &Request, models: &ModelSource) -> Result<bool, Error> {
+    let Some(facts) = RunFacts::read(path)? else { return Ok(false) };
+    if facts.emulated && !request.allow_emulated {
+        let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
+                    try the analysis";
+        return Err(Error::misfit(path, what));
+    }
+    if !facts.complete && !request.allow_incomplete {
+        let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
+        return Err(Error::misfit(path, what));
+    }
+    match &models.origin {
+        Origin::ImageSet(set) if set.sha256() != facts.image_set_sha256 => Err(Error::misfit(
+            path,
+            format!(
+                "the run showed the image set {:.8}…, but {} is {:.8}…: give the set that was shown",
+                facts.image_set_sha256,
+                set.folder().display(),
+                set.sha256()
+            ),
+        )),
+        _ => Ok(facts.emulated),
+    }
+}
+
+/// The wanted columns of a confounds table. What fMRIPrep leaves out in the first row (differences from the volume before)
+/// takes the value of the second row.
+fn confounds(path: &Path, wanted: &[String], bold: &Path, volumes: usize) -> Result<Vec<(String, Vec<f64>)>, Error> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let table = Table::read(path)?;
+    if table.len() != volumes {
+        let what =
+            format!("expected a row for each of the {volumes} volumes of {}, found {}", name_of(bold), table.len());
+        return Err(Error::misfit(path, what));
+    }
+    let column = |name: &String| -> Result<(String, Vec<f64>), Error> {
+        let column = table.column(name)?;
+        let value = |row: usize| match table.number(row, column)? {
+            None if row == 0 && volumes > 1 => table.required_number(1, column),
+            _ => table.required_number(row, column),
+        };
+        Ok((name.clone(), (0..volumes).map(value).collect::<Result<_, _>>()?))
+    };
+    wanted.iter().map(column).collect()
+}
+
+impl Truth {
+    fn read(path: &Path, mask: &Mask, mask_path: &Path, known: &[Layer]) -> Result<Truth, Error> {
+        let volume = nifti_file::read_volume(path)?;
+        same_grid(path, &volume.grid, mask_path, mask.grid())?;
+        let stem = name_of(path);
+        let stem = stem.strip_suffix(".nii.gz").or(stem.strip_suffix(".nii")).unwrap_or(&stem);
+        let names_path = path.with_file_name(format!("{stem}.tsv"));
+        let table = Table::read(&names_path)?;
+        let (index, name) = (table.column("index")?, table.column("name")?);
+        let mut layers = BTreeMap::new();
+        for row in 0..table.len() {
+            let (number, name) = (table.required_number(row, index)? as i64, table.text(row, name));
+            if number == 0 {
+                continue;
+            }
+            let layer = known.iter().find(|layer| layer.name() == name);
+            let layer = layer.ok_or_else(|| table.error(row, format!("{name:?} is not a layer of the models")))?;
+            if layers.insert(number, layer.clone()).is_some() {
+                return Err(table.error(row, format!("index {number} stands twice")).into());
+            }
+        }
+        let nameless = volume.data.iter().find(|&&label| label != 0.0 && !layers.contains_key(&(label as i64)));
+        match nameless {
+            Some(label) => Err(Error::misfit(path, format!("index {label} has no name in {}", name_of(&names_path)))),
+            None => Ok(Truth { labels: volume.data, layers }),
+        }
+    }
+}
+
+/// What the names of a participant's results begin with: all runs of the task together.
+pub fn stem(label: &Label, plan: &Plan) -> String {
+    let entity =
+        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
+    format!("sub-{label}_task-{}{}{}", plan.task, entity("space", &plan.space), entity("res", &plan.res))
+}
+
+fn mask_of(bold: &Path) -> PathBuf {
+    bold.with_file_name(name_of(bold).replace(BOLD, MASK))
+}
+
+fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
+    if grid.matches(other_grid) {
+        return Ok(());
+    }
+    let (grid, other_grid) = (grid.to_string(), other_grid.to_string());
+    Err(brain::Error::Grid { path: path.into(), grid, other: other.into(), other_grid }.into())
+}
+
+fn no_runs(path: &Path, plan: &Plan) -> Error {
+    let entity =
+        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
+    let wanted =
+        format!("task-{}*{}{}{BOLD}.nii.gz", plan.task, entity("space", &plan.space), entity("res", &plan.res));
+    Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
+}
+
+/// The names in a folder, sorted.
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let unreadable = crate::study::Error::file("read", folder);
+    let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut names: Vec<String> =
+        entries.map_err(unreadable)?.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,125 @@
+//! What can go wrong in presenting.
+
+use std::path::PathBuf;
+
+/// Why a run could not be presented, or not to its end. The cause is the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file shared with other jobs, or the protocol.
+    #[error(transparent)]
+    File(#[from] crate::study::Error),
+    /// A PNG that cannot be shown.
+    #[error("cannot show {}: {what}", path.display())]
+    Picture {
+        /// The image.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A duration that the screen cannot show.
+    #[error(
+        "{key} = {seconds} s is no whole number of frames at {refresh_hz} Hz: the nearest are {shorter_s:.6} s and \
+         {longer_s:.6} s"
+    )]
+    NotWholeFrames {
+        /// The protocol's key.
+        key: &'static str,
+        /// What it asks for.
+        seconds: f64,
+        /// The refresh rate of the screen.
+        refresh_hz: f64,
+        /// The nearest duration below that the screen can show.
+        shorter_s: f64,
+        /// The nearest duration above.
+        longer_s: f64,
+    },
+    /// The order of trials needs more images.
+    #[error("an order without immediate repeats needs at least 2 images, found {0}")]
+    TooFewImages(usize),
+    /// An image that is larger than the screen.
+    #[error("images of {width} x {height} pixels do not fit on a screen of {screen_width} x {screen_height}")]
+    TooLarge {
+        /// Width drawn, in pixels.
+        width: u32,
+        /// Height drawn.
+        height: u32,
+        /// Width of the window.
+        screen_width: u32,
+        /// Height of the window.
+        screen_height: u32,
+    },
+    /// The run was presented already.
+    #[error("{} exists already: name another run, or move that one away", .0.display())]
+    RunExists(PathBuf),
+    /// No window system answers.
+    #[error("cannot open a window: {0}; is there a screen (DISPLAY or WAYLAND_DISPLAY)? --virtual-display makes one")]
+    NoScreen(String),
+    /// There is no monitor of that number.
+    #[error("there is no monitor {wanted}; found {found}")]
+    NoMonitor {
+        /// The number asked for, from 1.
+        wanted: u32,
+        /// The monitors there are.
+        found: String,
+    },
+    /// The window did not get the whole monitor.
+    #[error(
+        "the window did not become fullscreen: it has {} x {} pixels, the monitor {} x {}",
+        window[0], window[1], monitor[0], monitor[1]
+    )]
+    NotFullscreen {
+        /// The window's size in pixels.
+        window: [u32; 2],
+        /// The monitor's.
+        monitor: [u32; 2],
+    },
+    /// Nothing can draw into the window.
+    #[error("cannot draw into the window: {0}; on Debian, mesa-vulkan-drivers and libvulkan1 can")]
+    NoGraphics(String),
+    /// The window was lost while it was drawn into.
+    #[error("cannot draw into the window any more: {0}")]
+    Graphics(String),
+    /// The virtual display could not be started.
+    #[error("cannot start Xvfb for the virtual display; on Debian, it is in the package xvfb")]
+    NoXvfb(#[source] std::io::Error),
+    /// The virtual display started and gave up.
+    #[error("the virtual display Xvfb ended before it was ready")]
+    XvfbEnded,
+    /// The serial port of the trigger cannot be opened.
+    #[error("cannot open the trigger's serial port {port}")]
+    Port {
+        /// Its path.
+        port: String,
+        /// Why not.
+        source: serialport::Error,
+    },
+    /// The emulated scanner could not be set up.
+    #[error("cannot make a pseudo-terminal for the emulated scanner")]
+    Emulator(#[source] serialport::Error),
+    /// The emulated scanner has no serial port to write to.
+    #[error("the emulated scanner speaks over a serial port, but this protocol's trigger is a key")]
+    EmulatedKey,
+    /// A port was named for a trigger that has none.
+    #[error("a trigger port was named, but this protocol's trigger is a key")]
+    PortForKey,
+    /// A pulse came before the run was ready for it.
+    #[error("a pulse came before the run was ready: the scanner is already running; stop it and start again")]
+    ScannerRunning,
+    /// The trigger failed before the run began.
+    #[error("the trigger's serial port was lost before the run began")]
+    TriggerLost,
+    /// The user aborted before the first pulse.
+    #[error("aborted before the first pulse: nothing was shown and nothing is kept")]
+    AbortedBeforeStart,
+    /// The journal cannot be written any more.
+    #[error("cannot write the journal {}", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The journal's writer is behind or gone; why is told by [`Error::Journal`].
+    #[error("the journal does not take any more rows")]
+    JournalStopped,
+}

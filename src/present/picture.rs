@@ -1,0 +1,208 @@
+//! Pictures in memory, and where they lie on the screen.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use crate::present::error::Error;
+use crate::present::protocol::{Background, Fixation, ImageSize, ScreenSetup};
+use crate::study::file;
+
+/// A picture: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// 4 x width x height bytes.
+    pub rgba: Vec<u8>,
+}
+
+/// A rectangle of whole pixels on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Left edge.
+    pub x: u32,
+    /// Upper edge.
+    pub y: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+}
+
+impl Picture {
+    /// Reads a PNG of 8 bits a channel without transparency. Its bytes are kept as they are: profiles and gamma chunks
+    /// are not applied.
+    pub fn read_png(path: &Path) -> Result<Picture, Error> {
+        let bytes = file::read(path)?;
+        let wrong = |what: String| Error::Picture { path: path.into(), what };
+        let mut decoder = png::Decoder::new(Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().map_err(|error| wrong(error.to_string()))?;
+        let size = reader.output_buffer_size().ok_or_else(|| wrong("it is too large".into()))?;
+        let mut pixels = vec![0; size];
+        let frame = reader.next_frame(&mut pixels).map_err(|error| wrong(error.to_string()))?;
+        pixels.truncate(frame.buffer_size());
+        if frame.bit_depth != png::BitDepth::Eight {
+            return Err(wrong(format!("expected 8 bits a channel, found {:?}", frame.bit_depth)));
+        }
+        let rgba: Vec<u8> = match frame.color_type {
+            png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey, grey, grey, 255]).collect(),
+            png::ColorType::Rgb => pixels.chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect(),
+            png::ColorType::Rgba => pixels,
+            other => return Err(wrong(format!("expected grey or RGB pixels, found {other:?}"))),
+        };
+        if rgba.chunks_exact(4).any(|pixel| pixel[3] != 255) {
+            return Err(wrong("it is transparent in places".into()));
+        }
+        Ok(Picture { width: frame.width, height: frame.height, rgba })
+    }
+
+    /// One pixel of a colour, to be drawn at any size.
+    pub fn plain(rgb: [u8; 3]) -> Picture {
+        Picture { width: 1, height: 1, rgba: vec![rgb[0], rgb[1], rgb[2], 255] }
+    }
+
+    /// A filled circle with a hard edge that touches the borders.
+    pub fn disc(diameter: u32, rgb: [u8; 3]) -> Picture {
+        let middle = f64::from(diameter) / 2.0;
+        let rgba = (0..diameter * diameter).flat_map(|pixel| {
+            let [x, y] = [pixel % diameter, pixel / diameter].map(|place| f64::from(place) + 0.5 - middle);
+            let alpha = if x.hypot(y) <= middle { 255 } else { 0 };
+            [rgb[0], rgb[1], rgb[2], alpha]
+        });
+        Picture { width: diameter, height: diameter, rgba: rgba.collect() }
+    }
+}
+
+/// The colour around the images; for the mean, of the bytes of all pixels of all images, rounded.
+pub fn background_rgb(background: Background, images: &[Picture]) -> [u8; 3] {
+    match background {
+        Background::Grey(byte) => [byte; 3],
+        Background::Mean => {
+            let mut sums = [0_u64; 3];
+            for pixel in images.iter().flat_map(|image| image.rgba.chunks_exact(4)) {
+                for (sum, &byte) in sums.iter_mut().zip(pixel) {
+                    *sum += u64::from(byte);
+                }
+            }
+            let count: u64 = images.iter().map(|image| u64::from(image.width) * u64::from(image.height)).sum();
+            sums.map(|sum| ((sum + count / 2) / count.max(1)) as u8)
+        }
+    }
+}
+
+/// The visual angle of a size seen straight on: 2 atan(size / (2 distance)), in degrees.
+pub fn visual_angle_deg(size_mm: f64, distance_mm: f64) -> f64 {
+    (2.0 * (size_mm / (2.0 * distance_mm)).atan()).to_degrees()
+}
+
+/// The size that a visual angle has at a distance.
+pub fn size_mm(angle_deg: f64, distance_mm: f64) -> f64 {
+    2.0 * distance_mm * (angle_deg.to_radians() / 2.0).tan()
+}
+
+/// The screen in pixels, mm and degrees. Its pixels are square.
+#[derive(Clone, Copy, Debug)]
+pub struct Geometry {
+    pixel_mm: f64,
+    distance_mm: f64,
+}
+
+impl Geometry {
+    /// For a screen of so many pixels' width.
+    pub fn new(setup: &ScreenSetup, screen_width_px: u32) -> Geometry {
+        Geometry { pixel_mm: setup.width_mm / f64::from(screen_width_px), distance_mm: setup.distance_mm }
+    }
+
+    /// Width and height at which an image is drawn, in pixels: at least 1.
+    pub fn image_px(&self, size: ImageSize, image: [u32; 2]) -> [u32; 2] {
+        match size {
+            ImageSize::Native => image,
+            ImageSize::WidthDeg(angle_deg) => {
+                let width = size_mm(angle_deg, self.distance_mm) / self.pixel_mm;
+                let height = width * f64::from(image[1]) / f64::from(image[0]);
+                [width, height].map(whole_pixels)
+            }
+        }
+    }
+
+    /// The diameter of the fixation dot in pixels: at least 1.
+    pub fn fixation_px(&self, fixation: &Fixation) -> u32 {
+        whole_pixels(size_mm(fixation.diameter_deg, self.distance_mm) / self.pixel_mm)
+    }
+
+    /// A length on the screen in degrees of visual angle.
+    pub fn degrees(&self, pixels: u32) -> f64 {
+        visual_angle_deg(f64::from(pixels) * self.pixel_mm, self.distance_mm)
+    }
+}
+
+fn whole_pixels(length: f64) -> u32 {
+    length.round().max(1.0) as u32
+}
+
+impl Place {
+    /// In the middle of a window, half a pixel to the upper left where the difference is odd; an error if it does not fit.
+    pub fn centred([width, height]: [u32; 2], window: [u32; 2]) -> Result<Place, Error> {
+        match (window[0].checked_sub(width), window[1].checked_sub(height)) {
+            (Some(left), Some(above)) => Ok(Place { x: left / 2, y: above / 2, width, height }),
+            _ => Err(Error::TooLarge { width, height, screen_width: window[0], screen_height: window[1] }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seventy_cm_at_225_cm_are_17_684_degrees() {
+        assert!((visual_angle_deg(700.0, 2250.0) - 17.684).abs() < 5e-4);
+        assert!((size_mm(visual_angle_deg(700.0, 2250.0), 2250.0) - 700.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_angle_becomes_whole_pixels_of_the_same_shape() {
+        let geometry = Geometry { pixel_mm: 0.5, distance_mm: 1000.0 };
+        // 10 degrees at 1 m are 174.98 mm
+        assert_eq!(geometry.image_px(ImageSize::WidthDeg(10.0), [200, 100]), [350, 175]);
+        assert_eq!(geometry.image_px(ImageSize::Native, [200, 100]), [200, 100]);
+        assert!((geometry.degrees(350) - 10.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn the_background_is_the_mean_of_the_images() {
+        let images = [Picture::plain([0, 10, 255]), Picture::plain([1, 30, 255])];
+        assert_eq!(background_rgb(Background::Mean, &images), [1, 20, 255]);
+        assert_eq!(background_rgb(Background::Grey(7), &images), [7, 7, 7]);
+    }
+
+    #[test]
+    fn an_image_lies_on_whole_pixels_in_the_middle() {
+        assert_eq!(Place::centred([100, 51], [201, 100]).unwrap(), Place { x: 50, y: 24, width: 100, height: 51 });
+        let error = Place::centred([300, 51], [201, 100]).unwrap_err().to_string();
+        assert!(error.contains("300 x 51") && error.contains("201 x 100"));
+    }
+
+    #[test]
+    fn a_disc_is_round() {
+        let alpha: Vec<u8> = Picture::disc(4, [9, 9, 9]).rgba.chunks(4).map(|pixel| pixel[3] / 255).collect();
+        assert_eq!(alpha, [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_png_that_is_none_or_has_16_bits_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::fs::write(&path, "no png").unwrap();
+        assert!(Picture::read_png(&path).unwrap_err().to_string().contains("a.png"));
+
+        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 1, 1);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Sixteen);
+        encoder.write_header().unwrap().write_image_data(&[0; 6]).unwrap();
+        assert!(Picture::read_png(&path).unwrap_err().to_string().contains("Sixteen"));
+    }
+}

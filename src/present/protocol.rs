@@ -1,0 +1,253 @@
+//! Protocols: what is shown when, and how the scanner's room is wired.
+
+use std::path::Path;
+
+use serde::de::{Deserializer, Error as _, Unexpected};
+use serde::{Deserialize, Serialize};
+
+use crate::study::bids::Label;
+use crate::study::{self, file};
+
+/// A protocol: a TOML file that was read and checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// The BIDS label of the task.
+    pub(in crate::present) task: Label,
+    /// Time from one volume to the next, in seconds.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) tr_s: f64,
+    /// Pulses of volumes that are not stored, before the first one that is.
+    pub(in crate::present) dummy_pulses: u32,
+    pub(in crate::present) trials: Trials,
+    pub(in crate::present) screen: ScreenSetup,
+    pub(in crate::present) trigger: TriggerSetup,
+}
+
+/// What is shown for how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trials {
+    /// How often each image is shown in a run.
+    #[serde(deserialize_with = "at_least_one")]
+    pub(in crate::present) repetitions: u32,
+    /// How long an image is shown, in seconds.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) image_s: f64,
+    /// From one trial's onset to the next one's, in seconds.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) soa_s: f64,
+    /// The share of trials without image, 0 to 0.4.
+    #[serde(deserialize_with = "null_fraction")]
+    pub(in crate::present) null_fraction: f64,
+    /// From the first stored volume to the first trial, in seconds.
+    #[serde(deserialize_with = "lead_in")]
+    pub(in crate::present) lead_in_s: f64,
+    /// From the end of the last trial to the end of the run, in seconds.
+    #[serde(deserialize_with = "not_negative")]
+    pub(in crate::present) lead_out_s: f64,
+}
+
+/// The screen as the participant sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenSetup {
+    /// Width of the whole screen, in mm.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) width_mm: f64,
+    /// From the eye to the screen, over the mirror, in mm.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) distance_mm: f64,
+    pub(in crate::present) image_size: ImageSize,
+    pub(in crate::present) background: Background,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) fixation: Option<Fixation>,
+}
+
+/// How large images are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageSize {
+    /// A pixel of the image is a pixel of the screen.
+    Native,
+    /// The image's width in degrees of visual angle; rounded to whole pixels, scaled linearly.
+    WidthDeg(#[serde(deserialize_with = "visual_angle")] f64),
+}
+
+/// What surrounds the images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    /// The mean colour of all images.
+    Mean,
+    /// A grey of this byte in each channel.
+    Grey(u8),
+}
+
+/// A dot in the middle, drawn over the images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixation {
+    /// In degrees of visual angle.
+    #[serde(deserialize_with = "visual_angle")]
+    pub(in crate::present) diameter_deg: f64,
+    /// The bytes of its colour.
+    pub(in crate::present) rgb: [u8; 3],
+}
+
+/// How the scanner's pulses arrive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerSetup {
+    /// A byte over a serial port.
+    Serial(SerialSetup),
+    /// A key of a keyboard.
+    Keyboard(KeySetup),
+}
+
+/// A serial port: 8 data bits, no parity, 1 stop bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SerialSetup {
+    /// Its path.
+    pub(in crate::present) port: String,
+    /// Bits per second.
+    #[serde(deserialize_with = "at_least_one")]
+    pub(in crate::present) baud: u32,
+    /// The byte that is a pulse.
+    pub(in crate::present) byte: u8,
+}
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySetup {
+    /// The character that it types.
+    pub(in crate::present) key: char,
+}
+
+impl Protocol {
+    /// Reads and checks a protocol; the error shows file, line and column.
+    pub fn read(path: &Path) -> Result<Protocol, study::Error> {
+        Protocol::parse(path, &file::read_text(path)?)
+    }
+
+    /// Like [`Protocol::read`], for the text of a file named `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Protocol, study::Error> {
+        let protocol: Protocol = file::parse_toml(path, text)?;
+        let Trials { image_s, soa_s, .. } = protocol.trials;
+        if image_s > soa_s {
+            let what = format!("image_s = {image_s} is longer than soa_s = {soa_s}: the next trial would begin before");
+            return Err(study::Error::content(path, what));
+        }
+        Ok(protocol)
+    }
+
+    /// The task's label.
+    pub fn task(&self) -> &Label {
+        &self.task
+    }
+}
+
+fn checked<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    is_sound: impl Fn(f64) -> bool,
+    expected: &'static str,
+) -> Result<f64, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    if is_sound(value) { Ok(value) } else { Err(D::Error::invalid_value(Unexpected::Float(value), &expected)) }
+}
+
+/// A year: longer than any run, and short enough that its frames can be counted.
+const LONGEST_S: f64 = 3.2e7;
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, |value| value > 0.0 && value < LONGEST_S, "a number above 0")
+}
+
+fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, |value| (0.0..LONGEST_S).contains(&value), "a number from 0")
+}
+
+fn lead_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    // The pulse is seen at the next frame: a trial at 0 s would always be late.
+    checked(deserializer, |value| (0.1..LONGEST_S).contains(&value), "a number from 0.1")
+}
+
+fn null_fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, |value| (0.0..=0.4).contains(&value), "a share from 0 to 0.4")
+}
+
+fn visual_angle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, |value| value > 0.0 && value < 180.0, "an angle above 0 and below 180 degrees")
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"a whole number from 1")),
+        value => Ok(value),
+    }
+}
+
+#[cfg(test)]
+pub(in crate::present) mod tests {
+    use super::*;
+
+    pub const SOUND: &str = "task = \"t\"\ntr_s = 1.0\ndummy_pulses = 0\n[trials]\nrepetitions = 2\nimage_s = 0.5\n\
+        soa_s = 1.0\nnull_fraction = 0.1\nlead_in_s = 2.0\nlead_out_s = 8.0\n[screen]\nwidth_mm = 400.0\n\
+        distance_mm = 1000.0\nimage_size = \"native\"\nbackground = \"mean\"\n[trigger.serial]\nport = \"/dev/ttyS0\"\n\
+        baud = 9600\nbyte = 53\n";
+
+    pub fn sound() -> Protocol {
+        Protocol::parse(Path::new("p.toml"), SOUND).unwrap()
+    }
+
+    fn complaint(from: &str, to: &str) -> String {
+        assert!(SOUND.contains(from), "{from}");
+        let error = Protocol::parse(Path::new("p.toml"), &SOUND.replace(from, to)).unwrap_err();
+        let source = std::error::Error::source(&error).map(|source| source.to_string());
+        format!("{error}: {}", source.unwrap_or_default())
+    }
+
+    #[test]
+    fn every_protocol_that_is_shipped_is_sound() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocols");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            Protocol::read(&entry.unwrap().path()).unwrap();
+            count += 1;
+        }
+        assert!(count >= 2);
+    }
+
+    #[test]
+    fn closed_choices_are_words_or_tables() {
+        let text = SOUND.replace("\"native\"", "{ width_deg = 8.0 }").replace("\"mean\"", "{ grey = 127 }");
+        let protocol = Protocol::parse(Path::new("p.toml"), &text).unwrap();
+        assert_eq!(protocol.screen.image_size, ImageSize::WidthDeg(8.0));
+        assert_eq!(protocol.screen.background, Background::Grey(127));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_line() {
+        for (from, to, line, word) in [
+            ("tr_s = 1.0", "tr_s = 0.0", "line 2", "above 0"),
+            ("tr_s = 1.0", "tr = 1.0", "line 2", "`tr`"),
+            ("repetitions = 2", "repetitions = 0", "line 5", "from 1"),
+            ("null_fraction = 0.1", "null_fraction = 0.9", "line 8", "0.4"),
+            ("lead_in_s = 2.0", "lead_in_s = 0.0", "line 9", "0.1"),
+            ("byte = 53", "byte = 300", "line 19", "300"),
+            ("width_mm = 400.0", "width_mm = nan", "line 12", "above 0"),
+        ] {
+            let complaint = complaint(from, to);
+            assert!(complaint.contains(line) && complaint.contains(word), "{complaint}");
+        }
+        assert!(complaint("image_s = 0.5", "image_s = 1.5").contains("longer than soa_s"));
+    }
+
+    #[test]
+    fn a_protocol_survives_the_journal() {
+        let text = serde_json::to_string(&sound()).unwrap();
+        assert_eq!(serde_json::from_str::<Protocol>(&text).unwrap(), sound());
+    }
+}

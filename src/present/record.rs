@@ -1,0 +1,234 @@
+//! The events table and its sidecar, made from the journal.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::present::clock::Moment;
+use crate::present::journal::{Beginning, Ending, Row};
+use crate::present::verdict::{self, Verdict};
+use crate::study::{self, Event, Events, RunFacts};
+
+/// What a journal says about a run.
+pub struct Record {
+    /// What was shown when.
+    pub events: Events,
+    /// The verdict, pulses, flips and settings.
+    pub facts: RunFacts,
+    /// What the pulses say.
+    pub verdict: Verdict,
+    /// Refreshes that passed without a new frame.
+    pub missed_refreshes: u64,
+    stimulus_presentation: Map<String, Value>,
+}
+
+/// Understands the rows of a journal; an error names what is missing.
+pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
+    let lacks = |what: &str| study::Error::content(path, format!("{what} is missing: the run did not begin"));
+    let beginning = rows.iter().find_map(|row| if let Row::Begin(beginning) = row { Some(&**beginning) } else { None });
+    let beginning = beginning.ok_or_else(|| lacks("the row \"begin\""))?;
+    let start = rows.iter().find_map(|row| if let Row::Start { at_ns } = row { Some(*at_ns) } else { None });
+    let start = start.ok_or_else(|| lacks("the row \"start\""))?;
+    let ending = rows.iter().rev().find_map(|row| if let Row::End { ending, .. } = row { Some(*ending) } else { None });
+    let complete = ending == Some(Ending::Complete);
+    let end_s = rows.iter().filter_map(moment).max().map_or(0.0, |end| end.seconds_since(start));
+
+    let events = events(beginning, start, end_s, rows);
+    let trigger = trigger(beginning, start, end_s, complete, rows);
+    let flips = FlipFigures::of(rows);
+    let shown =
+        |image: Option<usize>| events.iter().filter(|(trial, _)| beginning.trials[*trial].image == image).count();
+    let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| trial.image == image).count();
+    let per_image: Map<String, Value> = beginning
+        .images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| {
+            (image.name.clone(), json!({ "planned": planned(Some(index)), "shown": shown(Some(index)) }))
+        })
+        .collect();
+
+    let mut more = Map::new();
+    let mut put = |key: &str, value: Value| more.insert(key.into(), value);
+    put("ending", json!(ending));
+    put("image_set", json!(beginning.image_set));
+    put("seed", json!(beginning.seed));
+    put("volumes", json!(beginning.volumes));
+    put("duration_s", json!(rounded(end_s)));
+    put(
+        "trials",
+        json!({
+            "planned": beginning.trials.len(),
+            "shown": events.len(),
+            "null": { "planned": planned(None), "shown": shown(None) },
+            "images": per_image,
+        }),
+    );
+    put("trigger", trigger.facts);
+    put("flips", flips.facts());
+    put("display", json!(beginning.display));
+    put("image_px", json!(beginning.image_px));
+    put("image_deg", json!(beginning.image_deg.map(rounded)));
+    put("background_rgb", json!(beginning.background_rgb));
+    put("protocol", json!(beginning.protocol));
+    put("provenance", json!(beginning.provenance));
+
+    let facts = RunFacts {
+        emulated: beginning.emulated,
+        complete,
+        image_set_sha256: beginning.image_set_sha256.clone(),
+        tr_s: beginning.protocol.tr_s,
+        pulses_s: trigger.pulses_s,
+        more,
+    };
+    Ok(Record {
+        events: Events(events.into_iter().map(|(_, event)| event).collect()),
+        facts,
+        verdict: trigger.verdict,
+        missed_refreshes: flips.missed,
+        stimulus_presentation: stimulus_presentation(beginning),
+    })
+}
+
+impl Record {
+    /// Writes the sidecar, then the table: where there is a table, it is explained.
+    pub fn write(&self, events_tsv: &Path) -> Result<(), study::Error> {
+        self.facts.write(&events_tsv.with_extension("json"), self.stimulus_presentation.clone())?;
+        self.events.write(events_tsv)
+    }
+}
+
+fn moment(row: &Row) -> Option<Moment> {
+    match row {
+        Row::Begin(_) => None,
+        Row::Pulse { at_ns }
+        | Row::OtherByte { at_ns, .. }
+        | Row::TriggerLost { at_ns }
+        | Row::Start { at_ns }
+        | Row::Flip { at_ns, .. }
+        | Row::Onset { at_ns, .. }
+        | Row::Offset { at_ns, .. }
+        | Row::Late { at_ns, .. }
+        | Row::End { at_ns, .. } => Some(*at_ns),
+    }
+}
+
+/// Each trial that was shown, with its index.
+fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec<(usize, Event)> {
+    let refresh_hz = beginning.display.refresh_hz;
+    let last_frame = rows.iter().filter_map(|row| if let Row::Flip { frame, .. } = row { Some(*frame) } else { None });
+    let after_last = last_frame.max().map_or(0, |frame| frame + 1);
+    let offset_of = |wanted: usize| {
+        rows.iter().find_map(|row| match row {
+            Row::Offset { at_ns, frame, trial } if *trial == wanted => Some((at_ns.seconds_since(start), *frame)),
+            _ => None,
+        })
+    };
+    let onsets = rows.iter().filter_map(|row| match row {
+        Row::Onset { at_ns, frame, trial, source } => Some((at_ns.seconds_since(start), *frame, *trial, *source)),
+        _ => None,
+    });
+    let event = |(onset_s, frame, trial, source): (f64, u64, usize, _)| {
+        let planned = beginning.trials.get(trial)?;
+        let image = planned.image.and_then(|image| beginning.images.get(image));
+        // A run that was cut off shows its last image until its end.
+        let (offset_s, offset_frame) = offset_of(trial).unwrap_or((end_s, after_last));
+        let event = Event {
+            onset_s,
+            duration_s: (offset_s - onset_s).max(0.0),
+            trial_type: image.map_or("null", |image| &image.name).into(),
+            stim_file: image.map(|image| image.stim_file.clone()),
+            image_sha256: image.map(|image| image.sha256.clone()),
+            planned_onset_s: Some(planned.onset_frame as f64 / refresh_hz),
+            frames: Some(offset_frame.saturating_sub(frame) as u32),
+            onset_source: Some(source),
+        };
+        Some((trial, event))
+    };
+    onsets.filter_map(event).collect()
+}
+
+struct TriggerFacts {
+    verdict: Verdict,
+    /// From onset 0.
+    pulses_s: Vec<f64>,
+    facts: Value,
+}
+
+fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, rows: &[Row]) -> TriggerFacts {
+    let pulses = rows.iter().filter_map(|row| if let Row::Pulse { at_ns } = row { Some(*at_ns) } else { None });
+    let pulses_s: Vec<f64> = pulses.map(|pulse| pulse.seconds_since(start)).collect();
+    let lost = rows.iter().any(|row| matches!(row, Row::TriggerLost { .. }));
+    let other_bytes = rows.iter().filter(|row| matches!(row, Row::OtherByte { .. })).count();
+    let tr_s = beginning.protocol.tr_s;
+    let volumes = if complete { beginning.volumes } else { (end_s / tr_s) as u32 + 1 };
+    let expected = beginning.protocol.dummy_pulses + volumes;
+    let verdict = verdict::judge(&pulses_s, tr_s, expected, lost);
+    let mut facts = json!(verdict);
+    facts["source"] = json!(beginning.trigger);
+    facts["expected_pulses"] = json!(expected);
+    facts["received_pulses"] = json!(pulses_s.len());
+    facts["other_bytes"] = json!(other_bytes);
+    TriggerFacts { verdict, pulses_s: pulses_s.into_iter().map(rounded).collect(), facts }
+}
+
+struct FlipFigures {
+    intervals_ms: Vec<f64>,
+    late: u64,
+    missed: u64,
+}
+
+impl FlipFigures {
+    fn of(rows: &[Row]) -> FlipFigures {
+        let flips = rows.iter().filter_map(|row| if let Row::Flip { at_ns, .. } = row { Some(*at_ns) } else { None });
+        let flips: Vec<Moment> = flips.collect();
+        let mut intervals_ms: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0]) * 1000.0).collect();
+        intervals_ms.sort_by(f64::total_cmp);
+        let late = rows.iter().filter_map(|row| if let Row::Late { missed, .. } = row { Some(*missed) } else { None });
+        let late: Vec<u64> = late.collect();
+        FlipFigures { intervals_ms, late: late.len() as u64, missed: late.iter().sum() }
+    }
+
+    fn facts(&self) -> Value {
+        let count = self.intervals_ms.len();
+        let mean = self.intervals_ms.iter().sum::<f64>() / count as f64;
+        let variance = self.intervals_ms.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / count as f64;
+        // Without intervals there is no figure; JSON has null for that.
+        let figure = |value: Option<f64>| value.filter(|value| value.is_finite()).map(rounded);
+        json!({
+            "intervals": count,
+            "interval_median_ms": figure(self.intervals_ms.get(count / 2).copied()),
+            "interval_sd_ms": figure(Some(variance.sqrt())),
+            "interval_min_ms": figure(self.intervals_ms.first().copied()),
+            "interval_max_ms": figure(self.intervals_ms.last().copied()),
+            "late_frames": self.late,
+            "missed_refreshes": self.missed,
+        })
+    }
+}
+
+/// The keys that BIDS defines. There is no RRID and no address of the code, and so no key for them.
+fn stimulus_presentation(beginning: &Beginning) -> Map<String, Value> {
+    let screen = &beginning.protocol.screen;
+    let [width_px, height_px] = beginning.display.screen_px;
+    let width_m = screen.width_mm / 1000.0;
+    let height_m = width_m * f64::from(height_px) / f64::from(width_px);
+    let presentation = json!({
+        "OperatingSystem": beginning.provenance.system,
+        "SoftwareName": beginning.provenance.program,
+        "SoftwareVersion": beginning.provenance.version,
+        "ScreenDistance": screen.distance_mm / 1000.0,
+        "ScreenRefreshRate": beginning.display.refresh_hz,
+        "ScreenResolution": [width_px, height_px],
+        "ScreenSize": [rounded(width_m), rounded(height_m)],
+    });
+    match presentation {
+        Value::Object(keys) => keys,
+        _ => unreachable!("written as an object above"),
+    }
+}
+
+/// To a millionth: microseconds, or less than anything here can be known.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}

@@ -1,0 +1,134 @@
+//! The shape of the simulated brain, and where its regions lie.
+
+use crate::brain::{Grid, Mask};
+use crate::simulate::error::Error;
+
+/// The corners of the box around the brain, in mm.
+const BOX_MM: [[f64; 2]; 3] = [[-75.0, 75.0], [-108.0, 78.0], [-72.0, 84.0]];
+
+/// A ball of brain that belongs to one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Its centre in mm.
+    pub centre_mm: [f64; 3],
+    /// Its voxels, as places in the mask's list, ascending.
+    pub voxels: Vec<usize>,
+}
+
+/// A brain-shaped mask of about 1.4 litres in isotropic voxels: two hemispheres with a fissure between, cerebellum, stem.
+/// The first axis runs from right to left, as scanners often store it.
+pub fn brain(voxel_size_mm: f64) -> Mask {
+    let dims = BOX_MM.map(|[low, high]| ((high - low) / voxel_size_mm).round() as usize + 1);
+    let grid = Grid {
+        dims,
+        affine: [
+            [-voxel_size_mm, 0.0, 0.0, BOX_MM[0][1]],
+            [0.0, voxel_size_mm, 0.0, BOX_MM[1][0]],
+            [0.0, 0.0, voxel_size_mm, BOX_MM[2][0]],
+        ],
+    };
+    let inside = |&index: &usize| is_brain(grid.position_mm(grid.voxel(index)));
+    let voxels = (0..grid.len()).filter(inside).collect();
+    Mask::new(grid, voxels)
+}
+
+fn is_brain([x, y, z]: [f64; 3]) -> bool {
+    let ellipsoid = |centre: [f64; 3], radii: [f64; 3]| {
+        let squares =
+            [x - centre[0], y - centre[1], z - centre[2]].into_iter().zip(radii).map(|(d, r)| (d / r).powi(2));
+        squares.sum::<f64>() <= 1.0
+    };
+    let upper = z > 5.0;
+    let cerebrum = ellipsoid([0.0, -16.0, 5.0], [67.0, 86.0, if upper { 70.0 } else { 50.0 }]);
+    let fissure = x.abs() < 2.0 && (z > 22.0 || !(-78.0..=35.0).contains(&y));
+    // Temporal lobes hang down; between them and in front of the cerebellum there is no brain.
+    let below = z < -22.0 && (x.abs() < 20.0 || y > 22.0);
+    let cerebellum = ellipsoid([0.0, -62.0, -38.0], [50.0, 32.0, 24.0]);
+    let stem = ellipsoid([0.0, -28.0, -40.0], [12.0, 13.0, 28.0]);
+    (cerebrum && !fissure && !below) || cerebellum || stem
+}
+
+/// Places balls of `radius_mm` that touch neither each other nor the outside more than the brain's shape demands: greedily
+/// each as far as can be from those before, then numbered from the back of the brain to its front.
+pub fn place_regions(mask: &Mask, regions: usize, radius_mm: f64) -> Result<Vec<Region>, Error> {
+    let grid = mask.grid();
+    let position = |place: usize| grid.position_mm(grid.voxel(mask.voxels()[place]));
+    let inside = interior(mask, radius_mm);
+    let mut centres: Vec<[f64; 3]> = Vec::with_capacity(regions);
+    while centres.len() < regions {
+        let clearance = |&place: &usize| {
+            let nearest =
+                centres.iter().map(|&centre| distance_mm(position(place), centre)).fold(f64::INFINITY, f64::min);
+            // The first centre is the one furthest back.
+            if centres.is_empty() { -position(place)[1] } else { nearest }
+        };
+        let best = inside.iter().copied().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
+        match best {
+            Some(place) if centres.is_empty() || clearance(&place) > 2.0 * radius_mm => centres.push(position(place)),
+            _ => return Err(Error::NoRoom { regions, radius_mm, placed: centres.len() }),
+        }
+    }
+    centres.sort_by(|a, b| a[1].total_cmp(&b[1]).then(a[0].total_cmp(&b[0])));
+    let ball = |centre_mm| Region {
+        centre_mm,
+        voxels: (0..mask.len()).filter(|&place| distance_mm(position(place), centre_mm) <= radius_mm).collect(),
+    };
+    Ok(centres.into_iter().map(ball).collect())
+}
+
+/// The places of the voxels that have brain on all six sides at the given distance.
+fn interior(mask: &Mask, radius_mm: f64) -> Vec<usize> {
+    let grid = mask.grid();
+    let steps = grid.voxel_size_mm().map(|mm| (radius_mm / mm).floor() as isize);
+    let has_brain = |voxel: [usize; 3], axis: usize, step: isize| {
+        let Some(moved) = voxel[axis].checked_add_signed(step).filter(|&n| n < grid.dims[axis]) else { return false };
+        let mut neighbour = voxel;
+        neighbour[axis] = moved;
+        mask.voxels().binary_search(&grid.index(neighbour)).is_ok()
+    };
+    let inside = |&place: &usize| {
+        let voxel = grid.voxel(mask.voxels()[place]);
+        (0..3).all(|axis| has_brain(voxel, axis, steps[axis]) && has_brain(voxel, axis, -steps[axis]))
+    };
+    (0..mask.len()).filter(inside).collect()
+}
+
+fn distance_mm(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brain_has_a_brain_s_volume_and_is_symmetric() {
+        let mask = brain(3.0);
+        let litres = mask.len() as f64 * 27.0 / 1e6;
+        assert!((1.0..1.6).contains(&litres), "{litres} litres");
+        let grid = mask.grid();
+        for &index in mask.voxels() {
+            let [i, j, k] = grid.voxel(index);
+            assert!(mask.voxels().binary_search(&grid.index([grid.dims[0] - 1 - i, j, k])).is_ok());
+        }
+    }
+
+    #[test]
+    fn twelve_regions_do_not_touch_and_run_from_back_to_front() {
+        let mask = brain(3.0);
+        let regions = place_regions(&mask, 12, 15.0).unwrap();
+        let mut owned = vec![false; mask.len()];
+        for region in &regions {
+            assert!(region.voxels.len() > 350, "{} voxels", region.voxels.len());
+            for &voxel in &region.voxels {
+                assert!(!std::mem::replace(&mut owned[voxel], true), "a voxel in two regions");
+            }
+        }
+        assert!(regions.windows(2).all(|pair| pair[0].centre_mm[1] <= pair[1].centre_mm[1]));
+    }
+
+    #[test]
+    fn too_many_regions_are_refused() {
+        assert!(matches!(place_regions(&brain(6.0), 100, 30.0), Err(Error::NoRoom { .. })));
+    }
+}

@@ -1,0 +1,69 @@
+//! The settings of a simulation.
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of brain and noise is simulated: `simulation.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Edge of a voxel in mm, 2 to 6.
+    #[serde(deserialize_with = "voxel_size")]
+    pub voxel_size_mm: f64,
+    /// Radius of each layer's region in mm.
+    #[serde(deserialize_with = "positive")]
+    pub region_radius_mm: f64,
+    /// How the tuning of voxels is arranged inside a region.
+    pub tuning: Tuning,
+    /// Contrast-to-noise ratio: SD over images of a voxel's response at the peak of a single trial, divided by the SD over
+    /// time of its noise.
+    #[serde(deserialize_with = "positive")]
+    pub cnr: f64,
+    /// SD over time of a voxel's noise, in percent of its mean signal.
+    #[serde(deserialize_with = "positive")]
+    pub noise_sd_percent: f64,
+    /// Correlation of the noise of one volume with that of the next, 0 to below 1.
+    #[serde(deserialize_with = "below_one")]
+    pub ar1: f64,
+    /// Full width at half maximum of the noise's spatial smoothness, in mm; 0 for none.
+    #[serde(deserialize_with = "at_least_zero")]
+    pub noise_fwhm_mm: f64,
+    /// SD over voxels of the slow drift's amplitude, in noise SDs.
+    #[serde(deserialize_with = "at_least_zero")]
+    pub drift: f64,
+    /// SD over voxels of the signal change that motion causes, in noise SDs.
+    #[serde(deserialize_with = "at_least_zero")]
+    pub motion: f64,
+}
+
+/// How the tuning of voxels is arranged inside a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tuning {
+    /// Every voxel draws its tuning for itself: a searchlight of n voxels shows the layer's RSM with the sampling noise of
+    /// a correlation over n voxels.
+    Independent,
+    /// Every small block of cortex has the complete set of tunings, as in hypercolumns: each searchlight shows the layer's
+    /// RSM nearly without sampling noise.
+    Hypercolumns,
+}
+
+fn number<'de, D: serde::Deserializer<'de>>(from: D, sound: fn(f64) -> bool, expected: &str) -> Result<f64, D::Error> {
+    let value = f64::deserialize(from)?;
+    if sound(value) { Ok(value) } else { Err(serde::de::Error::custom(format!("{value} is not {expected}"))) }
+}
+
+fn positive<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    number(from, |v| v.is_finite() && v > 0.0, "above 0")
+}
+
+fn at_least_zero<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    number(from, |v| v.is_finite() && v >= 0.0, "0 or above")
+}
+
+fn below_one<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    number(from, |v| (0.0..1.0).contains(&v), "at least 0 and below 1")
+}
+
+fn voxel_size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    number(from, |v| (2.0..=6.0).contains(&v), "between 2 and 6")
+}

@@ -1,0 +1,501 @@
+//! `layerprint analyze` as a user runs it: on a small study with planted patterns, on real data, and on bad input.
+#![cfg(feature = "analyze")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use assert_cmd::assert::OutputAssertExt;
+use layerprint::analyze::Plan;
+use layerprint::brain::{Grid, Mask, Series, Volume, hrf, nifti_file};
+use layerprint::rsa::{Rsm, pairs};
+use layerprint::study::{
+    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance, RunFacts,
+    Weights, file,
+};
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+const IMAGES: usize = 8;
+const VOLUMES: usize = 90;
+const TR_S: f64 = 2.0;
+const PLAN: &str = r#"task = "layers"
+[first_level]
+hrf = "spm"
+high_pass_hz = 0.0078125
+confounds = ["rot_x", "rot_x_derivative1"]
+[searchlight]
+radius_mm = 6.0
+min_coverage = 0.3
+second_order = "spearman"
+"#;
+
+/// A study in a temporary folder: two runs of one participant, whose left half has the patterns of one layer and whose
+/// right half those of another.
+struct Study {
+    folder: TempDir,
+}
+
+impl Study {
+    fn new() -> Study {
+        let study = Study { folder: tempfile::tempdir().unwrap() };
+        let [left, right] = [1, 2].map(|seed| (0..IMAGES).map(|image| noise(6, 100 * seed + image as u64)).collect());
+        let models = Models::new(
+            (0..IMAGES).map(image).collect(),
+            ["conv1", "conv2_reduce"].map(|name| Layer::new(name).unwrap()).to_vec(),
+            [&left, &right].map(|features: &Vec<Vec<f64>>| Rsm::pearson(features)).to_vec(),
+        );
+        study.write_set(&models);
+        let grid =
+            Grid { dims: [10, 8, 5], affine: [[-3.0, 0.0, 0.0, 14.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 3.0, 1.0]] };
+        // Touches the borders of the grid, and leaves out one voxel in seven.
+        let mask = Mask::new(grid.clone(), (0..grid.len()).filter(|voxel| voxel % 7 != 3).collect());
+        let is_left = |voxel: usize| grid.voxel(voxel)[0] < 5;
+        for run in 1..=2 {
+            study.write_run(run, &mask, |voxel, image| {
+                let features: &Vec<f64> = if is_left(voxel) { &left[image] } else { &right[image] };
+                // As many directions as features make the patterns' RSM that of the features.
+                let weights = noise(6, 5000 + voxel as u64);
+                features.iter().zip(weights).map(|(feature, weight)| feature * weight).sum()
+            });
+        }
+        let truth = study.path("derivatives/simulation/sub-01/func/sub-01_task-layers_desc-truth_dseg.nii.gz");
+        let far = |voxel: usize| (grid.voxel(voxel)[0] as f64 - 4.5).abs() > 2.0;
+        let label = |voxel: usize| if !far(voxel) { 0 } else { 1 + i16::from(!is_left(voxel)) };
+        std::fs::create_dir_all(truth.parent().unwrap()).unwrap();
+        nifti_file::write_labels(&truth, &grid, &(0..grid.len()).map(label).collect::<Vec<_>>()).unwrap();
+        let names = truth.to_str().unwrap().replace(".nii.gz", ".tsv");
+        std::fs::write(names, "index\tname\n1\tconv1\n2\tconv2_reduce\n").unwrap();
+        std::fs::write(study.path("plan.toml"), PLAN).unwrap();
+        study
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn raw(&self, run: u32, ending: &str) -> PathBuf {
+        self.path(format!("sub-01/func/sub-01_task-layers_run-{run:02}_{ending}"))
+    }
+
+    fn derived(&self, run: u32, ending: &str) -> PathBuf {
+        self.path(format!("derivatives/fmriprep/sub-01/func/sub-01_task-layers_run-{run:02}_{ending}"))
+    }
+
+    fn maps(&self) -> PathBuf {
+        self.path("maps/sub-01/func")
+    }
+
+    fn write_set(&self, models: &Models) {
+        let folder = self.path("set");
+        let record = |image: usize| {
+            let bytes = format!("the pixels of image {image}");
+            file::write(&folder.join(format!("{}.png", self::image(image))), bytes.as_bytes()).unwrap();
+            ImageRecord { file: format!("{}.png", self::image(image)), sha256: file::sha256(bytes.as_bytes()) }
+        };
+        let manifest = Manifest {
+            size_px: [8, 8],
+            provenance: Provenance::here(),
+            network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "00".into() },
+            figures: Figures::of(models),
+            synthesis: None,
+            images: (0..IMAGES).map(record).collect(),
+        };
+        ImageSet::write(&folder, &manifest, models).unwrap();
+    }
+
+    fn set(&self) -> ImageSet {
+        ImageSet::load(&self.path("set")).unwrap()
+    }
+
+    fn write_run(&self, run: u32, mask: &Mask, amplitude: impl Fn(usize, usize) -> f64) {
+        let set = self.set();
+        let event = |k: usize| {
+            // Every image twice, a null trial between the rounds.
+            let place = k % (IMAGES + 1);
+            let shown = (place < IMAGES).then(|| (3 * place + run as usize) % IMAGES);
+            Event {
+                onset_s: 4.0 + 8.5 * k as f64,
+                duration_s: 1.0,
+                trial_type: shown.map_or("null".into(), image),
+                stim_file: shown.map(|shown| format!("set/{}.png", image(shown))),
+                image_sha256: shown.map(|shown| set.manifest().images[shown].sha256.clone()),
+                planned_onset_s: None,
+                frames: Some(60),
+                onset_source: None,
+            }
+        };
+        let events = Events((0..2 * (IMAGES + 1)).map(event).collect());
+        events.write(&self.raw(run, "events.tsv")).unwrap();
+        self.write_facts(run, false, true);
+
+        let times_s: Vec<f64> = (0..VOLUMES).map(|t| t as f64 * TR_S).collect();
+        let regressor = |name: String| {
+            let shown: Vec<(f64, f64)> =
+                events.0.iter().filter(|e| e.trial_type == name).map(|e| (e.onset_s, e.duration_s)).collect();
+            hrf::regressor(&shown, &times_s)
+        };
+        let regressors: Vec<Vec<f64>> = (0..IMAGES).map(image).map(regressor).collect();
+        let mut data = Vec::new();
+        for t in 0..VOLUMES {
+            let noise = noise(mask.len(), u64::from(run) * 1000 + t as u64);
+            data.extend(mask.voxels().iter().zip(noise).map(|(&voxel, noise)| {
+                let response: f64 = (0..IMAGES).map(|image| amplitude(voxel, image) * regressors[image][t]).sum();
+                (800.0 + 40.0 * response + noise) as f32
+            }));
+        }
+        let series = Series { tr_s: Some(TR_S), volumes: VOLUMES, data };
+        std::fs::create_dir_all(self.derived(run, "").parent().unwrap()).unwrap();
+        nifti_file::write_series(&self.derived(run, "desc-preproc_bold.nii.gz"), mask, &series, 0.0).unwrap();
+        std::fs::write(self.derived(run, "desc-preproc_bold.json"), r#"{"RepetitionTime": 2.0}"#).unwrap();
+        let inside = mask.fill(&vec![1.0; mask.len()], 0.0);
+        nifti_file::write_volume(&self.derived(run, "desc-brain_mask.nii.gz"), &inside).unwrap();
+        self.write_confounds(run, VOLUMES);
+    }
+
+    fn write_facts(&self, run: u32, emulated: bool, complete: bool) {
+        let image_set_sha256 = self.set().sha256().to_owned();
+        let facts = RunFacts { emulated, complete, image_set_sha256, more: Map::new() };
+        facts.write(&self.raw(run, "events.json"), Map::new()).unwrap();
+    }
+
+    fn write_confounds(&self, run: u32, volumes: usize) {
+        let motion = noise(volumes, u64::from(run) + 77);
+        let mut table = "rot_x\trot_x_derivative1\tunused\n".to_owned();
+        for t in 0..volumes {
+            let change = if t == 0 { "n/a".into() } else { (motion[t] - motion[t - 1]).to_string() };
+            table += &format!("{}\t{change}\tn/a\n", motion[t]);
+        }
+        std::fs::write(self.derived(run, "desc-confounds_timeseries.tsv"), table).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.arg("analyze").arg(self.folder.path()).arg(self.path("maps")).arg("participant");
+        command.arg("--plan").arg(self.path("plan.toml")).arg("--models").arg(self.path("set"));
+        command
+    }
+
+    /// Runs the analysis, which must fail with one line that says all of this, and leave no output.
+    fn refuses(&self, says: &[&str]) {
+        let output = self.command().output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{says:?} was accepted");
+        let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{text}");
+        assert!(text.ends_with(&format!("{}\n", errors[0])), "the error is the last line: {text}");
+        for part in says {
+            assert!(errors[0].contains(part), "{part:?} is not in: {}", errors[0]);
+        }
+        assert!(!self.path("maps").exists(), "an output was left behind");
+    }
+}
+
+fn image(number: usize) -> String {
+    format!("image_{:02}", number + 1)
+}
+
+/// Numbers between -1 and 1 without a pattern.
+fn noise(count: usize, seed: u64) -> Vec<f64> {
+    use rand::RngExt;
+    let mut generator = layerprint::study::Seed(seed).stream(layerprint::study::Stream::SimulatedNoise, 0);
+    (0..count).map(|_| 2.0 * generator.random::<f64>() - 1.0).collect()
+}
+
+fn summary(folder: &Path, stem: &str) -> Value {
+    file::read_json(&folder.join(format!("{stem}_desc-searchlight_summary.json"))).unwrap()
+}
+
+/// All files below a folder with their bytes, sorted by name.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.push((path.clone(), std::fs::read(path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from:?} is not in {}", path.display());
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn planted_layers_are_found_where_they_are() {
+    let study = Study::new();
+    let output = study.command().arg("--participant-label").arg("01").output().unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    output.assert().success();
+    assert!(said.contains("conv2_reduce  mean") && said.contains("planted voxels"), "{said}");
+
+    let summary = summary(&study.maps(), "sub-01_task-layers");
+    let regions = summary["recovery"].as_array().unwrap();
+    assert_eq!(regions.len(), 2);
+    for region in regions {
+        assert!(region["share"].as_f64().unwrap() > 0.8, "{region}");
+    }
+    assert_eq!(summary["centres"], 343);
+    assert_eq!(summary["full_sphere_voxels"], 33);
+    assert_eq!(summary["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(summary["image_set_sha256"], study.set().sha256());
+    assert_eq!(summary["emulated"], false);
+    assert_eq!(summary["plan"], serde_json::to_value(Plan::read(&study.path("plan.toml")).unwrap()).unwrap());
+
+    let read = |name: &str| nifti_file::read_volume(&study.maps().join(format!("sub-01_task-layers_{name}"))).unwrap();
+    let (mask, best) = (read("desc-searchlight_mask.nii.gz"), read("desc-bestlayer_dseg.nii.gz"));
+    let similarity = ["conv1", "conv2reduce"].map(|label| read(&format!("stat-spearman_desc-{label}_statmap.nii.gz")));
+    for voxel in 0..mask.grid.len() {
+        let [a, b] = [0, 1].map(|layer| similarity[layer].data[voxel]);
+        let expected = if a.is_nan() { 0.0 } else { 1.0 + f32::from(u8::from(b > a)) };
+        assert_eq!((a.is_nan(), best.data[voxel]), (b.is_nan(), expected));
+        assert!(mask.data[voxel] == 1.0 || a.is_nan());
+    }
+    let (_, volumes) =
+        nifti_file::read_grid(&study.maps().join("sub-01_task-layers_desc-beta_statmap.nii.gz")).unwrap();
+    assert_eq!(volumes, IMAGES);
+    let description: Value = file::read_json(&study.path("maps/dataset_description.json")).unwrap();
+    assert_eq!(description["DatasetType"], "derivative");
+    assert_eq!(description["GeneratedBy"][0]["Name"], "layerprint");
+    for (path, _) in contents(&study.path("maps")) {
+        let name = path.to_str().unwrap();
+        if name.ends_with(".nii.gz") {
+            assert!(Path::new(&name.replace(".nii.gz", ".json")).exists(), "{name} has no sidecar");
+        }
+    }
+
+    // Nothing is overwritten.
+    let before = contents(&study.path("maps"));
+    let again = study.command().output().unwrap();
+    assert!(String::from_utf8(again.stderr).unwrap().contains("sub-01 exists already and is not overwritten"));
+    assert!(!again.status.success());
+    assert_eq!(contents(&study.path("maps")), before);
+}
+
+#[test]
+fn one_thread_and_eight_write_the_same_bytes() {
+    let study = Study::new();
+    let written = ["1", "8"].map(|threads| {
+        study.command().args(["-j", threads]).assert().success();
+        let written = contents(&study.path("maps"));
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        written
+    });
+    assert_eq!(written[0].len(), 15);
+    assert!(written[0] == written[1]);
+}
+
+#[test]
+fn voxels_without_a_varying_signal_are_left_out_and_counted() {
+    let study = Study::new();
+    let (path, mask) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.derived(2, "desc-brain_mask.nii.gz"));
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let mut series = nifti_file::read_series(&path, &voxels, &mask).unwrap();
+    for t in 0..VOLUMES {
+        series.data[t * voxels.len()] = 800.0;
+    }
+    series.data[VOLUMES / 2 * voxels.len() + 1] = f32::NAN;
+    nifti_file::write_series(&path, &voxels, &series, 0.0).unwrap();
+    study.command().assert().success();
+    let summary = summary(&study.maps(), "sub-01_task-layers");
+    assert_eq!((&summary["mask_voxels"], &summary["unusable_voxels"]), (&343.into(), &2.into()));
+    assert_eq!(summary["centres"], 341);
+}
+
+#[test]
+fn bad_settings_are_refused() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    replace(&plan, "radius_mm", "radius_m");
+    study.refuses(&["plan.toml", "line 7", "radius_m"]);
+    std::fs::write(&plan, PLAN.replace("radius_mm = 6.0", "radius_mm = 1.0")).unwrap();
+    study.refuses(&["a searchlight of 1 mm", "3.00 x 3.00 x 3.00 mm"]);
+    std::fs::write(&plan, PLAN.replace("\"layers\"", "\"rest\"")).unwrap();
+    study.refuses(&["derivatives/fmriprep", "task-rest"]);
+    std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"rot_w\"")).unwrap();
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"rot_w\" is missing"]);
+    std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"unused\"")).unwrap();
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 3", "\"unused\"", "missing"]);
+}
+
+#[test]
+fn damaged_and_misplaced_series_are_refused() {
+    let study = Study::new();
+    let bold = study.derived(2, "desc-preproc_bold.nii.gz");
+    let whole = std::fs::read(&bold).unwrap();
+    std::fs::write(&bold, &whole[..whole.len() / 2]).unwrap();
+    study.refuses(&["run-02_desc-preproc_bold.nii.gz", "truncated"]);
+    std::fs::write(&bold, whole).unwrap();
+
+    let mask = study.derived(2, "desc-brain_mask.nii.gz");
+    let whole = std::fs::read(&mask).unwrap();
+    let Volume { mut grid, data } = nifti_file::read_volume(&mask).unwrap();
+    grid.affine[0][3] += 3.0;
+    nifti_file::write_volume(&mask, &Volume { grid, data }).unwrap();
+    study.refuses(&["run-02_desc-brain_mask.nii.gz", "another grid", "run-01_desc-brain_mask.nii.gz"]);
+    std::fs::write(&mask, whole).unwrap();
+
+    study.write_confounds(1, VOLUMES - 1);
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv", "90 volumes", "found 89"]);
+    study.write_confounds(1, VOLUMES);
+
+    let sidecar = study.derived(1, "desc-preproc_bold.json");
+    std::fs::write(&sidecar, r#"{"RepetitionTime": 2.5}"#).unwrap();
+    study.refuses(&["run-01_desc-preproc_bold.json", "2.5 s", "2 s"]);
+    std::fs::remove_file(&sidecar).unwrap();
+    study.refuses(&["cannot read", "run-01_desc-preproc_bold.json"]);
+}
+
+#[test]
+fn what_was_shown_must_be_what_is_looked_for() {
+    let study = Study::new();
+    let (events, facts) = (study.raw(2, "events.tsv"), study.raw(2, "events.json"));
+    let whole = std::fs::read_to_string(&events).unwrap();
+    replace(&events, "image_04\t", "image_99\t");
+    study.refuses(&["run-02_events.tsv, line ", "\"image_99\" is not among the 8 images"]);
+    std::fs::write(&events, whole.replace("\timage_04\t", "\tnull\t")).unwrap();
+    study.refuses(&["run-02_events.tsv", "\"image_04\" of the models was never shown"]);
+    let sha256 = study.set().manifest().images[3].sha256.clone();
+    std::fs::write(&events, whole.replace(sha256.as_str(), &"0".repeat(64))).unwrap();
+    study.refuses(&["run-02_events.tsv, line ", "image_04", "not the one of the image set"]);
+    std::fs::write(&events, &whole).unwrap();
+
+    study.write_facts(2, true, true);
+    study.refuses(&["run-02_events.json", "emulated", "--allow-emulated"]);
+    study.write_facts(2, false, false);
+    study.refuses(&["run-02_events.json", "broken off", "--allow-incomplete"]);
+    study.write_facts(2, false, true);
+    replace(&facts, study.set().sha256(), &"1".repeat(64));
+    study.refuses(&["run-02_events.json", "image set 11111111"]);
+    study.write_facts(2, true, false);
+    study.command().args(["--allow-emulated", "--allow-incomplete"]).assert().success();
+    assert_eq!(summary(&study.maps(), "sub-01_task-layers")["emulated"], true);
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+    study.write_facts(2, false, true);
+
+    std::fs::write(study.path("set/image_03.png"), "other pixels").unwrap();
+    study.refuses(&["set/image_03.png", "SHA-256 differs", "layerprint fingerprint"]);
+}
+
+#[test]
+fn trial_types_can_be_ignored_and_models_can_be_a_table() {
+    let study = Study::new();
+    for run in 1..=2 {
+        let events = study.raw(run, "events.tsv");
+        let text = std::fs::read_to_string(&events).unwrap();
+        std::fs::write(events, text.replace("\tnull\t", "\tfixation\t")).unwrap();
+    }
+    study.refuses(&["run-01_events.tsv, line 10", "\"fixation\"", "`ignore`"]);
+    std::fs::write(study.path("plan.toml"), PLAN.replace("[first_level]", "ignore = [\"fixation\"]\n[first_level]"))
+        .unwrap();
+    study.command().assert().success();
+    let of_set = summary(&study.maps(), "sub-01_task-layers");
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+    command.arg("analyze").arg(study.folder.path()).arg(study.path("maps")).arg("participant");
+    command.arg("--plan").arg(study.path("plan.toml")).arg("--models").arg(study.path("set/layer_rsms.tsv"));
+    command.assert().success();
+    let of_table = summary(&study.maps(), "sub-01_task-layers");
+    assert_eq!(of_table["layers"], of_set["layers"]);
+    assert!(of_table["image_set_sha256"].is_null() && of_set["models_sha256"].is_null());
+    assert_eq!(of_table["models_sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn plans_that_come_with_the_project_are_sound() {
+    for name in ["demo", "haxby2001"] {
+        Plan::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name).join("plan.toml")).unwrap();
+    }
+}
+
+/// Models for the categories of Haxby et al. 2001 that need no measurement.
+fn haxby_models() -> Models {
+    let names = ["bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe"];
+    // Animate; how much of a place it is; how large it is in the world.
+    let features: [[f64; 8]; 3] = [
+        [0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+        [0.0, -1.0, 0.5, -1.0, 2.0, 0.0, 0.0, 0.0],
+        [0.3, 0.5, 1.0, 0.3, 10.0, 0.2, 0.0, 0.35],
+    ];
+    let rsm =
+        |values: [f64; 8]| Rsm::from_upper(8, pairs(8).map(|(i, j)| -(values[i] - values[j]).abs()).collect()).unwrap();
+    let layers = ["animacy", "place", "size"].map(|name| Layer::new(name).unwrap()).to_vec();
+    Models::new(names.map(String::from).to_vec(), layers, features.map(rsm).to_vec())
+}
+
+#[test]
+fn real_data_give_finite_maps_with_the_affine_of_the_series() {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped: there is no real data beside the project");
+        return;
+    };
+    let haxby = shared.join("fmri/haxby2001");
+    let folder = tempfile::tempdir().unwrap();
+    let (models, maps) = (folder.path().join("models.tsv"), folder.path().join("maps"));
+    haxby_models().write(&models).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+    command.arg("analyze").arg(&haxby).arg(&maps).arg("participant").arg("--models").arg(&models);
+    command.arg("--plan").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/haxby2001/plan.toml"));
+    command.assert().success();
+
+    let stem = "sub-001_task-objectviewing";
+    let func = maps.join("sub-001/func");
+    let summary = summary(&func, stem);
+    assert_eq!(summary["runs"].as_array().unwrap().len(), 12);
+    assert_eq!((&summary["mask_voxels"], &summary["unusable_voxels"]), (&530.into(), &0.into()));
+    assert_eq!((&summary["centres"], &summary["full_sphere_voxels"]), (&530.into(), &65.into()));
+    assert!(summary["recovery"].is_null());
+    let undefined = summary["undefined_centres"].as_u64().unwrap();
+    assert!(undefined < 53, "{undefined} of 530 searchlights are undefined");
+    assert_eq!(summary["undefined"]["too_little_coverage"].as_u64(), Some(undefined));
+    let best: u64 = summary["layers"].as_array().unwrap().iter().map(|l| l["best_voxels"].as_u64().unwrap()).sum();
+    assert_eq!(best, 530 - undefined);
+
+    let bold = haxby.join(format!("derivatives/fmriprep/sub-001/func/{stem}_run-01_desc-preproc_bold.nii.gz"));
+    let (grid, _) = nifti_file::read_grid(&bold).unwrap();
+    for label in ["animacy", "place", "size"] {
+        let map =
+            nifti_file::read_volume(&func.join(format!("{stem}_stat-spearman_desc-{label}_statmap.nii.gz"))).unwrap();
+        assert_eq!(map.grid, grid);
+        let defined: Vec<f32> = map.data.iter().copied().filter(|value| !value.is_nan()).collect();
+        assert_eq!(defined.len() as u64, 530 - undefined);
+        assert!(defined.iter().all(|value| value.abs() <= 1.0) && defined.iter().any(|value| *value > 0.3));
+    }
+    let mask = func.join(format!("{stem}_desc-searchlight_mask.nii.gz"));
+    let mask = nifti_file::read_mask(&mask).unwrap();
+    assert_eq!(mask.len(), 530);
+    nibabel_agrees(&bold, &func);
+}
+
+/// Loads every map with nibabel, where `pip install --target .python nibabel` was done in the project's folder.
+fn nibabel_agrees(bold: &Path, func: &Path) {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".python");
+    if !python.is_dir() {
+        eprintln!("skipped: nibabel is not in {}", python.display());
+        return;
+    }
+    let script = r#"
+import sys, glob, numpy, nibabel
+bold = nibabel.load(sys.argv[1])
+maps = sorted(glob.glob(sys.argv[2] + "/*.nii.gz"))
+assert len(maps) == 7, maps
+for name in maps:
+    image = nibabel.load(name)
+    assert (image.affine == bold.affine).all(), (name, image.affine, bold.affine)
+    assert image.shape[:3] == bold.shape[:3], (name, image.shape)
+    values = image.get_fdata()
+    kind = "statmap" in name and "spheresize" not in name
+    assert image.get_data_dtype() == (numpy.float32 if kind else numpy.int16), name
+    assert image.shape[3:] == ((8,) if "beta" in name else ()), (name, image.shape)
+    assert numpy.isfinite(values).any() and numpy.isnan(values).any() == kind, name
+"#;
+    Command::new("python3").args(["-c", script]).arg(bold).arg(func).env("PYTHONPATH", python).assert().success();
+}

@@ -1,0 +1,197 @@
+//! Planted geometry goes in at one end and is found, at the right voxels, at the other; and what is wrong with a handover
+//! is said in one line.
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use layerprint::brain::nifti_file;
+use layerprint::rsa::Rsm;
+use layerprint::study::{
+    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance,
+    RunFacts, Seed, Stream, Weights, file,
+};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+const IMAGES: usize = 16;
+const TR_S: f64 = 2.0;
+const VOLUMES: usize = 150;
+
+/// A small study in a folder of its own: an image set whose three layers have unrelated RSMs, and two runs.
+struct Study {
+    folder: tempfile::TempDir,
+}
+
+impl Study {
+    fn new() -> Study {
+        let study = Study { folder: tempfile::tempdir().unwrap() };
+        study.make_image_set();
+        study.present(1);
+        study.present(2);
+        let settings = "voxel_size_mm = 5.0\nregion_radius_mm = 20.0\ntuning = \"hypercolumns\"\ncnr = 2.0\n\
+                        noise_sd_percent = 1.0\nar1 = 0.3\nnoise_fwhm_mm = 6.0\ndrift = 1.0\nmotion = 0.5\n";
+        std::fs::write(study.path("simulation.toml"), settings).unwrap();
+        let plan = "task = \"layers\"\nignore = [\"null\"]\n\n[first_level]\nhrf = \"spm\"\nhigh_pass_hz = 0.0078125\n\
+                    confounds = [\"trans_x\", \"trans_y\", \"trans_z\", \"rot_x\", \"rot_y\", \"rot_z\"]\n\n\
+                    [searchlight]\nradius_mm = 15.0\nmin_coverage = 0.3\nsecond_order = \"spearman\"\n";
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        study
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn make_image_set(&self) {
+        let folder = self.path("set");
+        std::fs::create_dir(&folder).unwrap();
+        let names: Vec<String> = (1..=IMAGES).map(|k| format!("image_{k:02}")).collect();
+        let images = names.iter().enumerate().map(|(k, name)| {
+            let path = folder.join(format!("{name}.png"));
+            let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 4, 4);
+            encoder.set_color(png::ColorType::Rgb);
+            encoder.write_header().unwrap().write_image_data(&[16 * k as u8; 48]).unwrap();
+            ImageRecord { file: format!("{name}.png"), sha256: file::sha256(&std::fs::read(path).unwrap()) }
+        });
+        let images = images.collect();
+        let layers = ["conv1", "conv2_reduce", "3a"].map(|name| Layer::new(name).unwrap()).to_vec();
+        let rsms = (0..3).map(|layer| {
+            let mut chance = Seed(5).stream(Stream::StartImages, layer);
+            let patterns: Vec<Vec<f64>> =
+                (0..IMAGES).map(|_| (0..60).map(|_| chance.random::<f64>()).collect()).collect();
+            Rsm::pearson(&patterns)
+        });
+        let models = Models::new(names, layers, rsms.collect());
+        let manifest = Manifest {
+            size_px: [4, 4],
+            provenance: Provenance::here(),
+            network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "0".into() },
+            figures: Figures::of(&models),
+            synthesis: None,
+            images,
+        };
+        ImageSet::write(&folder, &manifest, &models).unwrap();
+    }
+
+    fn present(&self, run: u32) {
+        let set = ImageSet::load(&self.path("set")).unwrap();
+        let mut chance = Seed(6).stream(Stream::TrialOrder, run);
+        let mut order: Vec<&ImageRecord> = (0..4).flat_map(|_| set.manifest().images.iter()).collect();
+        order.shuffle(&mut chance);
+        let trial = |(k, image): (usize, &&ImageRecord)| Event {
+            onset_s: 4.0 + 4.0 * k as f64,
+            duration_s: 1.0,
+            trial_type: image.name().into(),
+            stim_file: Some(format!("set/{}", image.file)),
+            image_sha256: Some(image.sha256.clone()),
+            planned_onset_s: Some(4.0 + 4.0 * k as f64),
+            frames: Some(60),
+            onset_source: Some(OnsetSource::Simulated),
+        };
+        let facts = RunFacts {
+            emulated: true,
+            complete: true,
+            image_set_sha256: set.sha256().into(),
+            tr_s: TR_S,
+            pulses_s: (0..VOLUMES).map(|t| t as f64 * TR_S).collect(),
+            more: Default::default(),
+        };
+        let stem = self.path(&format!("study/sub-01/func/sub-01_task-layers_run-{run:02}_events"));
+        Events(order.iter().enumerate().map(trial).collect()).write(&stem.with_extension("tsv")).unwrap();
+        facts.write(&stem.with_extension("json"), Default::default()).unwrap();
+    }
+
+    fn layerprint(&self, arguments: &str) -> assert_cmd::assert::Assert {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.current_dir(self.folder.path()).args(arguments.split_whitespace()).assert()
+    }
+
+    fn simulate(&self) -> assert_cmd::assert::Assert {
+        self.layerprint("simulate simulation.toml --images set --bids study --sub 01")
+    }
+
+    fn analyze(&self) -> assert_cmd::assert::Assert {
+        self.layerprint("analyze study maps participant --plan plan.toml --models set --allow-emulated")
+    }
+}
+
+fn stderr_of(assert: assert_cmd::assert::Assert) -> String {
+    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+}
+
+fn is_empty_or_missing(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+#[test]
+fn planted_regions_are_found_where_they_were_planted() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+
+    let func = |root: &str, ending: &str| study.path(&format!("{root}/sub-01/func/sub-01_task-layers_{ending}"));
+    let truth = nifti_file::read_volume(&func("study/derivatives/simulation", "desc-truth_dseg.nii.gz")).unwrap();
+    let found = nifti_file::read_volume(&func("maps", "desc-bestlayer_dseg.nii.gz")).unwrap();
+    assert!(found.grid.matches(&truth.grid));
+    for layer in [1.0, 2.0, 3.0] {
+        let region: Vec<usize> = (0..truth.data.len()).filter(|&v| truth.data[v] == layer).collect();
+        let right = region.iter().filter(|&&v| found.data[v] == layer).count();
+        assert!(right as f64 > 0.9 * region.len() as f64, "layer {layer}: {right} of {}", region.len());
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_brain() {
+    let (one, other) = (Study::new(), Study::new());
+    one.simulate().success();
+    other.simulate().success();
+    for name in [
+        "fmriprep/sub-01/func/sub-01_task-layers_run-02_desc-preproc_bold.nii.gz",
+        "fmriprep/sub-01/func/sub-01_task-layers_run-01_desc-confounds_timeseries.tsv",
+        "simulation/sub-01/func/sub-01_task-layers_desc-truth_dseg.nii.gz",
+    ] {
+        let read = |study: &Study| std::fs::read(study.path("study/derivatives").join(name)).unwrap();
+        assert!(read(&one) == read(&other), "{name} differs");
+    }
+}
+
+#[test]
+fn a_changed_image_is_refused() {
+    let study = Study::new();
+    let mut image = std::fs::read(study.path("set/image_03.png")).unwrap();
+    image.push(0);
+    std::fs::write(study.path("set/image_03.png"), image).unwrap();
+    let message = stderr_of(study.simulate().failure());
+    assert!(message.starts_with("error: ") && message.contains("image_03.png"), "{message}");
+    assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    assert!(is_empty_or_missing(&study.path("study/derivatives")));
+}
+
+#[test]
+fn events_of_another_image_set_are_refused() {
+    let study = Study::new();
+    let manifest = study.path("set/images.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap().replace("name = \"none\"", "name = \"another\"");
+    std::fs::write(&manifest, text).unwrap();
+    let message = stderr_of(study.simulate().failure());
+    assert!(message.contains("run-01_events.json") && message.contains("another image set"), "{message}");
+    assert!(is_empty_or_missing(&study.path("study/derivatives")));
+}
+
+#[test]
+fn a_misspelt_setting_is_named_with_its_line() {
+    let study = Study::new();
+    let text = std::fs::read_to_string(study.path("simulation.toml")).unwrap().replace("cnr", "cnn");
+    std::fs::write(study.path("simulation.toml"), text).unwrap();
+    let message = stderr_of(study.simulate().failure());
+    assert!(message.contains("simulation.toml") && message.contains("line 4") && message.contains("cnn"), "{message}");
+}
+
+#[test]
+fn an_analysis_refuses_an_emulated_run_unless_told_otherwise() {
+    let study = Study::new();
+    study.simulate().success();
+    let message = stderr_of(study.layerprint("analyze study maps participant --plan plan.toml --models set").failure());
+    assert!(message.contains("emulated") && message.contains("--allow-emulated"), "{message}");
+    assert!(is_empty_or_missing(&study.path("maps")));
+}

@@ -1,0 +1,470 @@
+//! Runs of `layerprint present` as a user starts them, in real windows on virtual displays.
+#![cfg(feature = "present")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use layerprint::rsa::{Rsm, pair_count};
+use layerprint::study::{
+    Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance, RunFacts,
+    Weights, file,
+};
+use serde_json::Value;
+use serialport::{SerialPort, TTYPort};
+use tempfile::TempDir;
+
+const WIDTH: u32 = 256;
+const HEIGHT: u32 = 48;
+const IMAGES: usize = 3;
+
+/// About 5 s: 3 images and a null trial.
+const PROTOCOL: &str = r#"
+task = "test"
+tr_s = 0.5
+dummy_pulses = 1
+
+[trials]
+repetitions = 1
+image_s = 0.5
+soa_s = 0.75
+null_fraction = 0.25
+lead_in_s = 0.5
+lead_out_s = 0.5
+
+[screen]
+width_mm = 400.0
+distance_mm = 1000.0
+image_size = "native"
+background = { grey = 77 }
+
+[trigger.serial]
+port = "/dev/no-such-port"
+baud = 19200
+byte = 0x35
+"#;
+
+/// A study in a temporary folder: an image set, a protocol, and where the dataset will be.
+struct Study {
+    folder: TempDir,
+}
+
+impl Study {
+    fn new(protocol: &str) -> Study {
+        let folder = tempfile::tempdir().unwrap();
+        let set = folder.path().join("tiny");
+        fs::create_dir(&set).unwrap();
+        let images: Vec<ImageRecord> = (0..IMAGES).map(|index| write_image(&set, index)).collect();
+        let names: Vec<String> = images.iter().map(|image| image.name().to_owned()).collect();
+        let rsm = |step: f64| {
+            Rsm::from_upper(IMAGES, (0..pair_count(IMAGES)).map(|pair| step * pair as f64).collect()).unwrap()
+        };
+        let layers = ["conv1", "3a"].map(|name| Layer::new(name).unwrap()).to_vec();
+        let models = Models::new(names, layers, vec![rsm(0.1), rsm(-0.2)]);
+        let manifest = Manifest {
+            size_px: [WIDTH, HEIGHT],
+            provenance: Provenance::here(),
+            network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "00".into() },
+            figures: Figures::of(&models),
+            synthesis: None,
+            images,
+        };
+        ImageSet::write(&set, &manifest, &models).unwrap();
+        fs::write(folder.path().join("protocol.toml"), protocol).unwrap();
+        Study { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn dataset(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// `layerprint present` for participant 01, without any display in its environment.
+    fn present(&self, run: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command
+            .arg("present")
+            .arg(self.path("protocol.toml"))
+            .args(["--images".as_ref(), self.path("tiny").as_os_str()])
+            .args(["--out".as_ref(), self.dataset().as_os_str()])
+            .args(["--sub", "01", "--seed", "7", "--run", &run.to_string()])
+            .args(arguments)
+            .env("XDG_RUNTIME_DIR", self.folder.path())
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+        command
+    }
+
+    fn events_path(&self, run: u32) -> PathBuf {
+        self.dataset().join(format!("sub-01/func/sub-01_task-test_run-{run:02}_events.tsv"))
+    }
+
+    fn events(&self, run: u32) -> Events {
+        Events::read(&self.events_path(run)).unwrap()
+    }
+
+    fn facts(&self, run: u32) -> RunFacts {
+        RunFacts::read(&self.events_path(run).with_extension("json")).unwrap().unwrap()
+    }
+
+    fn journal_path(&self, run: u32) -> PathBuf {
+        self.dataset().join(format!("sourcedata/layerprint/sub-01/sub-01_task-test_run-{run:02}_journal.jsonl"))
+    }
+
+    /// The journal's lines, each a JSON object with the key "row".
+    fn journal(&self, run: u32) -> Vec<Value> {
+        let text = fs::read_to_string(self.journal_path(run)).unwrap_or_default();
+        text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// Every byte from 0 to 255 in each channel, in another order in each image.
+fn pixel(image: usize, x: u32, y: u32) -> [u8; 3] {
+    let shift = 50 * image as u32;
+    [x + shift, 255 - x + y, 3 * x + 5 * y + shift].map(|value| (value % 256) as u8)
+}
+
+fn write_image(set: &Path, index: usize) -> ImageRecord {
+    let name = format!("image_{:02}.png", index + 1);
+    let path = set.join(&name);
+    let pixels: Vec<u8> = (0..HEIGHT).flat_map(|y| (0..WIDTH).flat_map(move |x| pixel(index, x, y))).collect();
+    let mut encoder = png::Encoder::new(fs::File::create(&path).unwrap(), WIDTH, HEIGHT);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    ImageRecord { sha256: file::sha256(&fs::read(&path).unwrap()), file: name }
+}
+
+/// A display for one test at a time: two software renderers at once would disturb each other's timing.
+struct XServer {
+    server: Child,
+    display: String,
+    framebuffer: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ONE_WINDOW: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_WINDOW.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn has_xvfb() -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|paths| std::env::split_paths(&paths).any(|folder| folder.join("Xvfb").is_file()));
+    if !found {
+        eprintln!("skipped: there is no Xvfb (Debian package xvfb)");
+    }
+    found
+}
+
+impl XServer {
+    fn start() -> Option<XServer> {
+        if !has_xvfb() {
+            return None;
+        }
+        let alone = alone();
+        let framebuffer = tempfile::tempdir().unwrap();
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-fbdir"])
+            .arg(framebuffer.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut number = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+        Some(XServer { server, display: format!(":{}", number.trim()), framebuffer, _alone: alone })
+    }
+
+    /// What is on the screen: width, and RGB row by row. Read from the server's own memory, in the format XWD.
+    fn grab(&self) -> (usize, Vec<[u8; 3]>) {
+        let bytes = fs::read(self.framebuffer.path().join("Xvfb_screen0")).unwrap();
+        let header = |word: usize| u32::from_be_bytes(bytes[4 * word..4 * word + 4].try_into().unwrap()) as usize;
+        let [size, width, height, bits, stride, colours] = [0, 4, 5, 11, 12, 19].map(header);
+        assert_eq!(bits, 32);
+        let pixels = &bytes[size + 12 * colours..][..stride * height];
+        let rows = pixels.chunks_exact(stride);
+        (width, rows.flat_map(|row| row[..4 * width].chunks_exact(4).map(|bgrx| [bgrx[2], bgrx[1], bgrx[0]])).collect())
+    }
+
+    fn press(&self, key: &str) {
+        // Without a window manager nobody gives the window the focus.
+        let status = Command::new("xdotool")
+            .args(["search", "--sync", "--name", "layerprint", "windowfocus", "--sync", "key", key])
+            .env("DISPLAY", &self.display)
+            .status();
+        assert!(status.expect("the Debian package xdotool is installed").success());
+    }
+}
+
+impl Drop for XServer {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Waits, with a long patience, until something is the case.
+fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a command that must fail says, with a single error in it.
+fn complaint(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+/// Both ends of a pseudo-terminal, and the path of the far end.
+fn terminal() -> (TTYPort, TTYPort, String) {
+    let (near_end, far_end) = TTYPort::pair().unwrap();
+    for end in [&near_end, &far_end] {
+        // A program started by a test would inherit the terminal and keep it alive.
+        // SAFETY: the descriptor is open, and the call changes nothing but its flag.
+        assert_eq!(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }, 0);
+    }
+    let port = far_end.name().unwrap();
+    (near_end, far_end, port)
+}
+
+#[test]
+fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let output = study.present(1, &["--emulate", "--virtual-display"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let events = study.events(1);
+    let mut shown: Vec<&str> = events.0.iter().map(|event| event.trial_type.as_str()).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, ["image_01", "image_02", "image_03", "null"]);
+    for (place, event) in events.0.iter().enumerate() {
+        assert_eq!(event.planned_onset_s, Some(0.5 + 0.75 * place as f64));
+        assert_eq!(event.onset_source, Some(OnsetSource::Estimated));
+        assert!(event.frames.unwrap() > 0);
+        if event.trial_type != "null" {
+            let image = format!("{}.png", event.trial_type);
+            assert_eq!(event.stim_file.as_deref(), Some(format!("tiny/{image}").as_str()));
+            let copy = fs::read(study.dataset().join("stimuli/tiny").join(&image)).unwrap();
+            assert_eq!(copy, fs::read(study.path("tiny").join(&image)).unwrap());
+            assert_eq!(event.image_sha256, Some(file::sha256(&copy)));
+        }
+    }
+
+    let facts = study.facts(1);
+    assert!(facts.emulated && facts.complete);
+    assert_eq!(facts.image_set_sha256, ImageSet::load(&study.path("tiny")).unwrap().sha256());
+    let more = Value::Object(facts.more);
+    assert_eq!(more["seed"], 7);
+    assert_eq!(more["volumes"], 8);
+    assert_eq!(more["trigger"]["expected_pulses"], 9);
+    assert_eq!(more["trigger"]["received_pulses"], 9);
+    assert_eq!(more["trials"]["planned"], 4);
+    assert_eq!(more["trials"]["shown"], 4);
+    assert_eq!(more["display"]["pacing"], "software");
+    assert_eq!(more["protocol"]["trials"]["soa_s"], 0.75);
+    assert_eq!(more["trigger"]["pulses_s"][1], 0.0, "one dummy pulse comes before the first stored volume");
+    let journal = study.journal(1);
+    assert_eq!(journal[0]["row"], "begin");
+    assert_eq!(journal.last().unwrap()["ending"], "complete");
+    assert!(journal.iter().filter(|row| row["row"] == "flip").count() > 60);
+
+    let table = fs::read(study.events_path(1)).unwrap();
+    let again = complaint(&mut study.present(1, &["--emulate", "--virtual-display"]));
+    assert!(again.contains("exists already"), "{again}");
+    assert_eq!(fs::read(study.events_path(1)).unwrap(), table);
+}
+
+#[test]
+fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
+    let Some(server) = XServer::start() else { return };
+    // Slow, so that each image can be grabbed.
+    let study = Study::new(&PROTOCOL.replace("image_s = 0.5", "image_s = 2.0").replace("soa_s = 0.75", "soa_s = 2.5"));
+    let mut running =
+        study.present(1, &["--emulate"]).env("DISPLAY", &server.display).stderr(Stdio::piped()).spawn().unwrap();
+    let image_on_screen = || {
+        let (width, pixels) = server.grab();
+        let (left, above) = ((640 - WIDTH as usize) / 2, (480 - HEIGHT as usize) / 2);
+        let is_inside = |x: usize, y: usize| {
+            (left..left + WIDTH as usize).contains(&x) && (above..above + HEIGHT as usize).contains(&y)
+        };
+        (0..IMAGES).find(|&image| {
+            pixels.iter().enumerate().all(|(place, &found)| {
+                let (x, y) = (place % width, place / width);
+                let expected =
+                    if is_inside(x, y) { pixel(image, (x - left) as u32, (y - above) as u32) } else { [77; 3] };
+                found == expected
+            })
+        })
+    };
+    let mut seen = [false; IMAGES];
+    eventually("every image, exact in every pixel of the screen,", || {
+        if let Some(image) = image_on_screen() {
+            seen[image] = true;
+        }
+        seen.iter().all(|&seen| seen).then_some(())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
+#[test]
+fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
+    let Some(server) = XServer::start() else { return };
+    let (before, _) = PROTOCOL.split_once("[trigger.serial]").unwrap();
+    let protocol =
+        before.replace("dummy_pulses = 1", "dummy_pulses = 0").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
+    let study = Study::new(&format!("{protocol}[trigger.keyboard]\nkey = \"t\"\n"));
+    let running = study
+        .present(1, &["--windowed"])
+        .env("DISPLAY", &server.display)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let has_row = |name: &str| study.journal(1).iter().any(|row| row["row"] == name).then_some(());
+    eventually("the beginning", || has_row("begin"));
+    server.press("x");
+    server.press("t");
+    eventually("the first image's end", || has_row("offset"));
+    server.press("Escape");
+    let output = running.wait_with_output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("aborted"), "{}", stderr(&output));
+
+    let facts = study.facts(1);
+    assert!(!facts.complete && !facts.emulated);
+    assert_eq!(facts.more["ending"], "aborted");
+    assert_eq!(facts.more["trigger"]["received_pulses"], 1);
+    assert!(!study.events(1).0.is_empty());
+    assert_eq!(study.journal(1).last().unwrap()["ending"], "aborted");
+}
+
+#[test]
+fn a_trigger_lost_during_the_run_does_not_stop_it() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(&PROTOCOL.replace("dummy_pulses = 1", "dummy_pulses = 0"));
+    let (mut scanner, far_end, port) = terminal();
+    let running = study
+        .present(1, &["--trigger-port", &port])
+        .env("DISPLAY", &server.display)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the beginning", || study.journal(1).first().cloned());
+    // The wait for the first pulse begins right after the journal's first row.
+    std::thread::sleep(Duration::from_millis(300));
+    scanner.write_all(b"x5").unwrap();
+    eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
+    drop((scanner, far_end));
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let facts = study.facts(1);
+    assert!(facts.complete && !facts.emulated);
+    let trigger = &facts.more["trigger"];
+    assert_eq!(trigger["verdict"], "faulty");
+    assert_eq!(trigger["faults"].as_array().unwrap().last().unwrap()["fault"], "lost");
+    assert_eq!(trigger["other_bytes"], 1);
+    assert_eq!(study.events(1).0.len(), 4);
+}
+
+#[test]
+fn a_scanner_that_runs_already_is_refused() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(PROTOCOL);
+    let (mut scanner, _far_end, port) = terminal();
+    let running = study
+        .present(1, &["--trigger-port", &port])
+        .env("DISPLAY", &server.display)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let pulses = std::thread::spawn(move || {
+        // Fast, so that some fall between the opening of the port and the wait.
+        while stopped.recv_timeout(Duration::from_millis(20)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if scanner.write_all(b"5").is_err() {
+                break;
+            }
+        }
+    });
+    let output = running.wait_with_output().unwrap();
+    drop(stop);
+    pulses.join().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("error: a pulse came before the run was ready"), "{}", stderr(&output));
+    assert!(!study.events_path(1).exists() && !study.journal_path(1).exists());
+}
+
+#[test]
+fn a_port_that_does_not_exist_is_named_and_nothing_is_written() {
+    let study = Study::new(PROTOCOL);
+    let text = complaint(&mut study.present(1, &[]));
+    assert!(text.contains("/dev/no-such-port"), "{text}");
+    assert!(!study.dataset().exists());
+}
+
+#[test]
+fn without_a_display_the_virtual_one_is_named() {
+    let study = Study::new(PROTOCOL);
+    let text = complaint(&mut study.present(1, &["--emulate"]));
+    assert!(text.contains("--virtual-display"), "{text}");
+    assert!(!study.dataset().exists());
+}
+
+#[test]
+fn without_xvfb_its_package_is_named() {
+    let study = Study::new(PROTOCOL);
+    let text = complaint(study.present(1, &["--emulate", "--virtual-display"]).env("PATH", "/nonexistent"));
+    assert!(text.contains("package xvfb"), "{text}");
+}
+
+#[test]
+fn a_duration_between_two_frames_is_refused_before_anything_is_written() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(&PROTOCOL.replace("image_s = 0.5", "image_s = 0.51"));
+    let text = complaint(study.present(1, &["--emulate"]).env("DISPLAY", &server.display));
+    assert!(text.contains("image_s") && text.contains("0.500000 s and 0.516667 s"), "{text}");
+    assert!(!study.dataset().exists());
+}
+
+#[test]
+fn a_misspelt_key_and_a_changed_image_are_named() {
+    let study = Study::new(&PROTOCOL.replace("soa_s", "soa_sec"));
+    let text = complaint(&mut study.present(1, &["--emulate"]));
+    assert!(text.contains("protocol.toml") && text.contains("line 9") && text.contains("soa_sec"), "{text}");
+
+    let study = Study::new(PROTOCOL);
+    let mut image = fs::OpenOptions::new().append(true).open(study.path("tiny/image_02.png")).unwrap();
+    image.write_all(b"x").unwrap();
+    let text = complaint(&mut study.present(1, &["--emulate"]));
+    assert!(text.contains("image_02.png"), "{text}");
+}
