@@ -611,7 +611,8 @@ fn noise(p: &Participant) -> String {
     let Some(truth) = &p.truth else {
         return "The noise is not stated: there is no file of the simulation.".into();
     };
-    let setting = |key: &str| truth.settings.get(key).and_then(Value::as_f64);
+    let inner = truth.settings.get("settings");
+    let setting = |key: &str| truth.settings.get(key).or_else(|| inner?.get(key)).and_then(Value::as_f64);
     let mut words = match truth.cnr() {
         Some(cnr) => format!(
             "The contrast-to-noise ratio was {}: the SD of a voxel's response over images, divided by the SD of its noise \
@@ -626,8 +627,8 @@ fn noise(p: &Participant) -> String {
     if let Some(fwhm) = setting("noise_fwhm_mm") {
         words += &format!("; its smoothness {} mm FWHM", number(fwhm, 2));
     }
-    if let (Some(volumes), Some(tr_s)) = (setting("volumes"), setting("tr_s")) {
-        words += &format!("; {} volumes, TR {} s", number(volumes, 0), number(tr_s, 3));
+    if let Some(tr_s) = setting("tr_s") {
+        words += &format!("; TR {} s", number(tr_s, 3));
     }
     words + "."
 }
