@@ -248,13 +248,13 @@ fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind:
         nifti_file::write_labels(&name.func(&truth, "desc-truth_dseg.nii.gz"), &GRID, &planted).unwrap();
         fs::write(name.func(&truth, "desc-truth_dseg.tsv"), format!("index\tname\n{names}")).unwrap();
         let settings = json!({
-            "cnr": 0.45, "tr_s": 2.0, "volumes": 150, "seed": 5, "ar1": 0.3, "noise_fwhm_mm": 5.0,
-            "image_set_sha256": set_hash,
+            "cnr": 0.45, "tr_s": 2.0, "seed": 5, "settings": { "cnr": 0.45, "ar1": 0.3, "noise_fwhm_mm": 5.0 },
+            "image_set_sha256": set_hash, "provenance": Provenance::here(),
         });
         file::write_json(&name.func(&truth, "desc-truth_dseg.json"), &settings).unwrap();
     }
     let summary = json!({
-        "participant": name.subject.to_string(), "task": "layers", "runs": [1],
+        "participant": name.subject.to_string(), "task": "layers", "runs": [{ "name": "sub-01_task-layers_run-01", "volumes": 150, "tr_s": 2.0 }],
         "plan": { "radius_mm": 9.0, "similarity": "pearson", "confounds": ["trans_x", "trans_y"] },
         "radius_mm": 9.0, "full_sphere_voxels": 57, "centres": brain.len(), "undefined_centres": 0,
         "second_order": "spearman", "layers": figures,
@@ -337,8 +337,9 @@ fn the_summary_holds_the_numbers_of_its_sources() {
         assert!((share - region["share"].as_f64().unwrap()).abs() < 1e-12);
     }
     assert!(html.contains(&format!("<div class=\"value\">{measured:.3}</div>")));
-    assert!(html.contains("clean: 152 of 152 pulses from /dev/ttyACM0"));
+    assert!(html.contains("clean: 152 of 152 pulses from "));
     assert!(html.contains("2, over which 3 refreshes passed"));
+    assert!(html.contains("autocorrelation of the noise 0.3; its smoothness 5 mm FWHM; TR 2 s."));
     assert!(html.contains("contrast-to-noise ratio 0.45") && html.contains("Emulated"));
     assert!(!html.contains("Untrained network"));
 }

@@ -192,8 +192,8 @@ impl Page {
 fn banners(summary: &Summary) -> Vec<Banner> {
     let mut banners = Vec::new();
     if summary.emulated == Some(true) {
-        let text = "The scanner was emulated and the brain is not a person's. This shows that the programs work; it is \
-                    no data.";
+        let text = "The scanner was emulated: nothing here was measured in a person. It shows that the programs work \
+                    together; it is no data.";
         banners.push(Banner { word: "Emulated", text: text.into() });
     }
     if summary.weights == Weights::Untrained {
@@ -290,7 +290,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     let note = counted(summary.participants.len(), "participant");
     tiles.push(Tile { label: "Scanner", value: value.into(), note, verdict, word });
     let (value, verdict, word) = match summary.weights {
-        Weights::Trained => ("trained", Good, "as published"),
+        Weights::Trained => ("trained", Good, "from a file of weights"),
         Weights::Untrained => ("untrained", Bad, "for trying out only"),
     };
     let note = format!("{}, weights {}", findings.set.manifest().network.name, brief_hash(&summary.weights_sha256));
@@ -611,7 +611,8 @@ fn noise(p: &Participant) -> String {
     let Some(truth) = &p.truth else {
         return "The noise is not stated: there is no file of the simulation.".into();
     };
-    let setting = |key: &str| truth.settings.get(key).and_then(Value::as_f64);
+    let inner = truth.settings.get("settings");
+    let setting = |key: &str| truth.settings.get(key).or_else(|| inner?.get(key)).and_then(Value::as_f64);
     let mut words = match truth.cnr() {
         Some(cnr) => format!(
             "The contrast-to-noise ratio was {}: the SD of a voxel's response over images, divided by the SD of its noise \
@@ -626,8 +627,8 @@ fn noise(p: &Participant) -> String {
     if let Some(fwhm) = setting("noise_fwhm_mm") {
         words += &format!("; its smoothness {} mm FWHM", number(fwhm, 2));
     }
-    if let (Some(volumes), Some(tr_s)) = (setting("volumes"), setting("tr_s")) {
-        words += &format!("; {} volumes, TR {} s", number(volumes, 0), number(tr_s, 3));
+    if let Some(tr_s) = setting("tr_s") {
+        words += &format!("; TR {} s", number(tr_s, 3));
     }
     words + "."
 }
