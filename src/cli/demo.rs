@@ -44,7 +44,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     step(progress, "1 of 5: synthesize 16 images", &place.images, || {
         let weights = Source::find(arguments.weights.as_deref());
-        synthesize::run(&recipe, &weights, &Computer::new(Choice::Auto, None)?, &place.images, progress)?;
+        synthesize::run(&recipe, &weights, &Computer::choose(Choice::Auto, None)?, &place.images, progress)?;
         Ok(())
     })?;
     let images = ImageSet::load(&place.images)?;
