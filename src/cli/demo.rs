@@ -49,7 +49,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     })?;
     let images = ImageSet::load(&place.images)?;
     ensure!(
-        images.manifest().synthesis.as_ref().is_some_and(|made| toml::Table::try_from(&recipe).is_ok_and(|r| made.recipe == r)),
+        images
+            .manifest()
+            .synthesis
+            .as_ref()
+            .is_some_and(|made| toml::Table::try_from(&recipe).is_ok_and(|r| made.recipe == r)),
         "{} was made by another recipe than the demo's: choose another folder with --out",
         place.images.display()
     );
