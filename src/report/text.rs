@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(number(-0.5, 2), "\u{2212}0.5");
         assert_eq!(number(f64::NAN, 2), "–");
         assert_eq!(figure(0.1), "0.100");
-        assert_eq!(percent(0.8125), "81.3 %");
+        assert_eq!(percent(0.813), "81.3 %");
         assert_eq!(
             [(1, "run"), (2, "run"), (0, "refresh")].map(|(n, word)| counted(n, word)),
             ["1 run", "2 runs", "0 refreshes"]
