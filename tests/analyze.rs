@@ -141,7 +141,8 @@ impl Study {
         for t in 0..VOLUMES {
             let noise = noise(mask.len(), u64::from(run) * 1000 + t as u64);
             data.extend(mask.voxels().iter().zip(noise).map(|(&voxel, noise)| {
-                let response: f64 = (0..IMAGES).map(|image| amplitude(voxel, image) * regressors[image][t]).sum();
+                let of_image = |(image, regressor): (usize, &Vec<f64>)| amplitude(voxel, image) * regressor[t];
+                let response: f64 = regressors.iter().enumerate().map(of_image).sum();
                 (800.0 + 40.0 * response + noise) as f32
             }));
         }
