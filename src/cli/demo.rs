@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Trained weights; otherwise those in LAYERPRINT_WEIGHTS or the cache, or an untrained network
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Show the run on the monitor (at 60 Hz) instead of a virtual display
+    #[arg(long)]
+    on_screen: bool,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -59,7 +62,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     );
 
     step(progress, "2 of 5: present them, with an emulated scanner", &place.events, || {
-        let display = std::env::var_os("DISPLAY").is_some() || std::env::var_os("WAYLAND_DISPLAY").is_some();
         let session = Session {
             dataset: place.bids.clone(),
             subject: subject.clone(),
@@ -67,7 +69,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             run: 1,
             seed: SEED,
             scanner: Scanner::Emulated,
-            screen: if display { Screen::Fullscreen(None) } else { Screen::Virtual },
+            screen: if arguments.on_screen { Screen::Fullscreen(None) } else { Screen::Virtual },
         };
         let outcome = present::run(&protocol, &images, &session, progress)?;
         ensure!(outcome.complete, "the run was aborted; its record is {}", outcome.events.display());
