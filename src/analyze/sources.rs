@@ -10,7 +10,7 @@ use crate::analyze::error::Error;
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
 use crate::rsa::pairs;
-use crate::study::bids::Label;
+use crate::study::bids::{self, Label};
 use crate::study::table::Table;
 use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
 
@@ -140,7 +140,7 @@ pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Res
     if let Some(image) = plan.ignore.iter().find(|name| models.models.images().contains(name)) {
         return Err(Error::Request(format!("the plan ignores {image:?}, which is an image of the models")));
     }
-    let all = subjects(&derivatives)?;
+    let all = bids::subjects(&derivatives)?;
     let wanted = if request.participants.is_empty() { &all } else { &request.participants };
     if let Some(missing) = wanted.iter().find(|label| !all.contains(label)) {
         return Err(Error::NotFound { path: derivatives, what: format!("there is no sub-{missing} in it") });
@@ -163,30 +163,10 @@ pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Res
     Ok(participants)
 }
 
-/// The participants' folders, sorted.
-fn subjects(derivatives: &Path) -> Result<Vec<Label>, Error> {
-    let mut labels: Vec<Label> = names(derivatives)?
-        .iter()
-        .filter_map(|name| Label::new(name.strip_prefix("sub-")?).ok())
-        .filter(|label| derivatives.join(format!("sub-{label}")).is_dir())
-        .collect();
-    labels.sort();
-    Ok(labels)
-}
-
 /// A participant's preprocessed series of the plan's task, space and resolution, sorted by name.
 fn series(derivatives: &Path, label: &Label, plan: &Plan) -> Result<Vec<PathBuf>, Error> {
-    let subject = derivatives.join(format!("sub-{label}"));
-    let sessions = names(&subject)?.into_iter().filter(|name| name.starts_with("ses-")).map(|name| subject.join(name));
-    let mut found = Vec::new();
-    for session in sessions.chain([subject.clone()]) {
-        let func = session.join("func");
-        if func.is_dir() {
-            found.extend(names(&func)?.into_iter().filter(|name| is_wanted(name, plan)).map(|name| func.join(name)));
-        }
-    }
-    found.sort();
-    Ok(found)
+    let files = bids::find_func(derivatives, label, "")?;
+    Ok(files.into_iter().filter(|path| is_wanted(&name_of(path), plan)).collect())
 }
 
 fn is_wanted(name: &str, plan: &Plan) -> bool {
@@ -447,16 +427,6 @@ fn no_runs(path: &Path, plan: &Plan) -> Error {
     let wanted =
         format!("task-{}*{}{}{BOLD}.nii.gz", plan.task, entity("space", &plan.space), entity("res", &plan.res));
     Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
-}
-
-/// The names in a folder, sorted.
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
-    let unreadable = crate::study::Error::file("read", folder);
-    let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
-    let mut names: Vec<String> =
-        entries.map_err(unreadable)?.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    Ok(names)
 }
 
 fn name_of(path: &Path) -> String {

@@ -6,13 +6,13 @@ mod display;
 mod error;
 mod journal;
 mod order;
-mod picture;
 mod player;
 mod protocol;
 mod record;
 mod session;
 #[cfg(test)]
 mod simulated;
+mod sprite;
 mod timeline;
 mod trigger;
 mod verdict;
@@ -31,14 +31,14 @@ pub use verdict::{Fault, Verdict};
 use crate::present::clock::Moment;
 use crate::present::display::Display;
 use crate::present::journal::{Beginning, Ending, Journal, JournalFile, Row, ShownImage};
-use crate::present::picture::Picture;
 use crate::present::protocol::{SerialSetup, TriggerSetup};
+use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Progress, Provenance, file};
+use crate::study::{self, ImageSet, Picture, Progress, Provenance, file};
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
@@ -69,8 +69,8 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
-    let pictures = read_pictures(images)?;
-    let order = order::draw(pictures.len(), &protocol.trials, session.seed, session.run)?;
+    let sprites = read_images(images)?;
+    let order = order::draw(sprites.len(), &protocol.trials, session.seed, session.run)?;
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -80,7 +80,7 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let look = window.load(&protocol.screen, &pictures)?;
+    let look = window.load(&protocol.screen, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
 
@@ -176,17 +176,17 @@ fn tell(beginning: &Beginning, progress: &dyn Progress) {
     progress.say(&format!("waiting for the scanner's first pulse on {} (Escape aborts)", beginning.trigger));
 }
 
-fn read_pictures(images: &ImageSet) -> Result<Vec<Picture>, Error> {
+fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
     let manifest = images.manifest();
     let read = |image| {
         let path = images.path(image);
-        let picture = Picture::read_png(&path)?;
+        let picture = Picture::read(&path)?;
         let (found, expected) = ([picture.width, picture.height], manifest.size_px);
         if found != expected {
             let what = format!("expected {} x {} pixels, found {} x {}", expected[0], expected[1], found[0], found[1]);
             return Err(Error::Picture { path, what });
         }
-        Ok(picture)
+        Ok(Sprite::of(&picture))
     };
     manifest.images.iter().map(read).collect()
 }

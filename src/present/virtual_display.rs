@@ -21,7 +21,7 @@ impl VirtualDisplay {
     pub fn start() -> Result<VirtualDisplay, Error> {
         // `-terminate`: it ends with its last client, also where this program was killed.
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1280x720x24", "-nolisten", "tcp", "-terminate"])
+            .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-terminate"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

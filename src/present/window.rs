@@ -17,9 +17,9 @@ use winit::window::{Fullscreen, WindowId};
 use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
 use crate::present::error::Error;
-use crate::present::picture::{self, Geometry, Picture, Place};
 use crate::present::protocol::ScreenSetup;
 use crate::present::session::Screen;
+use crate::present::sprite::{self, Geometry, Place, Sprite};
 use crate::present::trigger::KeyPress;
 use crate::study::OnsetSource;
 
@@ -176,11 +176,11 @@ impl Window {
     }
 
     /// Uploads the images of a set, and the rest of the scene.
-    pub fn load(&mut self, setup: &ScreenSetup, images: &[Picture]) -> Result<Look, Error> {
+    pub fn load(&mut self, setup: &ScreenSetup, images: &[Sprite]) -> Result<Look, Error> {
         let geometry = Geometry::new(setup, self.facts.screen_px[0]);
         let original_px = images.first().map_or([1, 1], |image| [image.width, image.height]);
         let image_px = geometry.image_px(setup.image_size, original_px);
-        let background_rgb = picture::background_rgb(setup.background, images);
+        let background_rgb = sprite::background_rgb(setup.background, images);
         let (device, queue) = (&self.device, &self.queue);
         let window_px = self.facts.window_px;
         let filtering = if image_px == original_px { wgpu::FilterMode::Nearest } else { wgpu::FilterMode::Linear };
@@ -194,7 +194,7 @@ impl Window {
             Some(fixation) => {
                 let diameter = geometry.fixation_px(fixation);
                 let place = Place::centred([diameter; 2], window_px)?;
-                let disc = Picture::disc(diameter, fixation.rgb);
+                let disc = Sprite::disc(diameter, fixation.rgb);
                 Some((painter.upload(device, queue, &disc, wgpu::FilterMode::Nearest), place))
             }
         };
@@ -342,10 +342,10 @@ impl Painter {
         &self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        picture: &Picture,
+        sprite: &Sprite,
         filtering: wgpu::FilterMode,
     ) -> wgpu::BindGroup {
-        let size = wgpu::Extent3d { width: picture.width, height: picture.height, depth_or_array_layers: 1 };
+        let size = wgpu::Extent3d { width: sprite.width, height: sprite.height, depth_or_array_layers: 1 };
         let texture = device.create_texture(&wgpu::TextureDescriptor {
             label: None,
             size,
@@ -358,10 +358,10 @@ impl Painter {
         });
         let layout = wgpu::TexelCopyBufferLayout {
             offset: 0,
-            bytes_per_row: Some(4 * picture.width),
-            rows_per_image: Some(picture.height),
+            bytes_per_row: Some(4 * sprite.width),
+            rows_per_image: Some(sprite.height),
         };
-        queue.write_texture(texture.as_image_copy(), &picture.rgba, layout, size);
+        queue.write_texture(texture.as_image_copy(), &sprite.rgba, layout, size);
         let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
             mag_filter: filtering,
             min_filter: filtering,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::brain::{self, Grid, nifti_file};
 use crate::report::error::Error;
-use crate::study::bids::RunName;
+use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
 use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
 
@@ -317,67 +317,41 @@ fn indices(volume: &[f32], names: &Path, layers: &[Layer]) -> Result<Vec<Option<
 /// The summaries of all maps in an output folder, sorted.
 fn summaries(maps: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
-    for subject in entries(maps)?.into_iter().filter(|path| name_of(path).starts_with("sub-")) {
-        for folder in func_folders(&subject) {
-            found.extend(entries(&folder)?.into_iter().filter(|path| name_of(path).ends_with(SUMMARY_ENDING)));
-        }
+    for subject in bids::subjects(maps)? {
+        found.extend(bids::find_func(maps, &subject, SUMMARY_ENDING)?);
     }
-    found.sort();
     Ok(found)
-}
-
-/// `func` of a participant, and of each of the participant's sessions.
-fn func_folders(subject: &Path) -> Vec<PathBuf> {
-    let sessions = entries(subject).unwrap_or_default().into_iter().filter(|path| name_of(path).starts_with("ses-"));
-    let mut folders: Vec<PathBuf> = sessions.map(|session| session.join("func")).collect();
-    folders.push(subject.join("func"));
-    folders.retain(|folder| folder.is_dir());
-    folders
 }
 
 /// The settings file of a simulation of this participant and task, if there is one.
 fn truth_file(bids: &Path, name: &RunName) -> Result<Option<PathBuf>, Error> {
-    let subject = RunName { session: None, ..name.clone() }.folder(&bids.join("derivatives/simulation"));
-    let is_truth = |path: &PathBuf| {
-        let file_name = name_of(path);
-        let same = |found: RunName| {
-            let session = name.session.is_none() || found.session == name.session;
-            found.subject == name.subject && found.task == name.task && session
-        };
-        file_name.ends_with("_desc-truth_dseg.json") && RunName::parse(&file_name).is_some_and(same)
-    };
-    for folder in func_folders(&subject) {
-        if let Some(truth) = entries(&folder)?.into_iter().find(is_truth) {
-            return Ok(Some(truth));
-        }
-    }
-    Ok(None)
+    let files = bids::find_func(&bids.join("derivatives/simulation"), &name.subject, "_desc-truth_dseg.json")?;
+    Ok(files.into_iter().find(|path| RunName::parse(&name_of(path)).is_some_and(|found| belongs(&found, name))))
 }
 
 /// The runs of a participant's task, in the order of their names; none where the dataset has no events of it.
 fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>, Error> {
-    let subject = RunName { session: None, ..name.clone() }.folder(bids);
     let mut runs = Vec::new();
-    for folder in func_folders(&subject) {
-        for path in entries(&folder)? {
-            let file_name = name_of(&path);
-            let Some(run) = RunName::parse(&file_name).filter(|_| file_name.ends_with("_events.tsv")) else { continue };
-            let other_session = name.session.is_some() && run.session != name.session;
-            if run.subject != name.subject || run.task != name.task || other_session {
-                continue;
-            }
-            let events = Events::read(&path)?;
-            let sidecar = path.with_extension("json");
-            let facts = RunFacts::read(&sidecar)?;
-            if let Some(facts) = &facts {
-                same_set(&sidecar, set, &facts.image_set_sha256)?;
-            }
-            check_images(&path, &events, set)?;
-            runs.push(PresentedRun { name: run, events, facts });
+    for path in bids::find_func(bids, &name.subject, "_events.tsv")? {
+        let Some(run) = RunName::parse(&name_of(&path)).filter(|run| belongs(run, name)) else { continue };
+        let events = Events::read(&path)?;
+        let sidecar = path.with_extension("json");
+        let facts = RunFacts::read(&sidecar)?;
+        if let Some(facts) = &facts {
+            same_set(&sidecar, set, &facts.image_set_sha256)?;
         }
+        check_images(&path, &events, set)?;
+        runs.push(PresentedRun { name: run, events, facts });
     }
     runs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(runs)
+}
+
+/// Whether a run is one of those whose maps are shown: of the same task and participant, and of the same session where
+/// the maps are of one.
+fn belongs(run: &RunName, maps: &RunName) -> bool {
+    let session = maps.session.is_none() || run.session == maps.session;
+    run.subject == maps.subject && run.task == maps.task && session
 }
 
 fn check_images(path: &Path, events: &Events, set: &ImageSet) -> Result<(), Error> {
@@ -416,15 +390,6 @@ fn made_by(dataset: &Path) -> Option<String> {
     let maker = description.get("GeneratedBy")?.get(0)?;
     let version = maker.get("Version").and_then(Value::as_str).unwrap_or_default();
     Some(format!("{} {version}", maker.get("Name")?.as_str()?).trim().to_owned())
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let read = || -> std::io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
-    };
-    let mut paths = read().map_err(crate::study::Error::file("read", folder))?;
-    paths.sort();
-    Ok(paths)
 }
 
 fn name_of(path: &Path) -> String {

@@ -15,7 +15,8 @@ pub struct Region {
     pub voxels: Vec<usize>,
 }
 
-/// A brain-shaped mask of about 1.4 litres in isotropic voxels: two hemispheres with a fissure between, cerebellum, stem.
+/// A brain-shaped mask of about 1.4 litres in isotropic voxels: two hemispheres with a fissure between, temporal lobes,
+/// cerebellum, stem.
 /// The first axis runs from right to left, as scanners often store it.
 pub fn brain(voxel_size_mm: f64) -> Mask {
     let dims = BOX_MM.map(|[low, high]| ((high - low) / voxel_size_mm).round() as usize + 1);
@@ -38,14 +39,12 @@ fn is_brain([x, y, z]: [f64; 3]) -> bool {
             [x - centre[0], y - centre[1], z - centre[2]].into_iter().zip(radii).map(|(d, r)| (d / r).powi(2));
         squares.sum::<f64>() <= 1.0
     };
-    let upper = z > 5.0;
-    let cerebrum = ellipsoid([0.0, -16.0, 5.0], [67.0, 86.0, if upper { 70.0 } else { 50.0 }]);
+    let cerebrum = z > -16.0 && ellipsoid([0.0, -16.0, 5.0], [67.0, 86.0, if z > 5.0 { 70.0 } else { 50.0 }]);
     let fissure = x.abs() < 2.0 && (z > 22.0 || !(-78.0..=35.0).contains(&y));
-    // Temporal lobes hang down; between them and in front of the cerebellum there is no brain.
-    let below = z < -22.0 && (x.abs() < 20.0 || y > 22.0);
+    let temporal = ellipsoid([36.0 * x.signum(), -14.0, -18.0], [22.0, 46.0, 26.0]);
     let cerebellum = ellipsoid([0.0, -62.0, -38.0], [50.0, 32.0, 24.0]);
     let stem = ellipsoid([0.0, -28.0, -40.0], [12.0, 13.0, 28.0]);
-    (cerebrum && !fissure && !below) || cerebellum || stem
+    (cerebrum && !fissure) || temporal || cerebellum || stem
 }
 
 /// Places balls of `radius_mm` that touch neither each other nor the outside more than the brain's shape demands: greedily

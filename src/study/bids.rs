@@ -112,9 +112,22 @@ impl fmt::Display for RunName {
     }
 }
 
-/// The functional files of a participant below a dataset, of all sessions, whose names have this ending, sorted.
+/// The participants who have a folder below a dataset, sorted.
+pub fn subjects(root: &Path) -> Result<Vec<Label>, Error> {
+    let folders = entries(root)?.into_iter().filter(|path| path.is_dir());
+    let mut subjects: Vec<Label> =
+        folders.filter_map(|path| Label::new(name_of(&path).strip_prefix("sub-")?).ok()).collect();
+    subjects.sort();
+    Ok(subjects)
+}
+
+/// The functional files of a participant below a dataset, of all sessions, whose names have this ending, sorted; none if
+/// the participant has no folder.
 pub fn find_func(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathBuf>, Error> {
     let subject = root.join(format!("sub-{subject}"));
+    if !subject.is_dir() {
+        return Ok(Vec::new());
+    }
     let mut folders = vec![subject.join("func")];
     folders.extend(
         entries(&subject)?.into_iter().filter(|path| name_of(path).starts_with("ses-")).map(|path| path.join("func")),

@@ -10,6 +10,7 @@ mod image_set;
 mod layer;
 mod models;
 mod output;
+mod picture;
 mod progress;
 mod provenance;
 mod seed;
@@ -21,6 +22,7 @@ pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, Netw
 pub use layer::Layer;
 pub use models::Models;
 pub use output::Output;
+pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};
 pub use provenance::Provenance;
 pub use seed::{Seed, Stream};

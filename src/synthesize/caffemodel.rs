@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use crate::synthesize::weights::Array;
+use crate::synthesize::array::Array;
 
 #[derive(Clone, PartialEq, Message)]
 struct Net {

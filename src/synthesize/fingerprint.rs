@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use crate::study::Picture;
 use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, file};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::network::Network;
-use crate::synthesize::picture::Picture;
 use crate::synthesize::weights::Source;
 use crate::synthesize::{architecture, measure};
 

@@ -2,6 +2,7 @@
 //! exist already becomes an image set too. The only room with tensors.
 
 mod architecture;
+mod array;
 mod ascent;
 mod caffemodel;
 mod device;
@@ -12,7 +13,6 @@ mod measure;
 mod network;
 mod objective;
 mod parametrization;
-mod picture;
 mod recipe;
 mod transform;
 pub mod weights;
@@ -30,9 +30,9 @@ pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
 pub use crate::synthesize::weights::Source;
 
+use crate::study::Picture;
 use crate::synthesize::network::Network;
 use crate::synthesize::parametrization::Fourier;
-use crate::synthesize::picture::Picture;
 use crate::synthesize::transform::{AsIs, View};
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.

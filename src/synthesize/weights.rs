@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::study::{self, NetworkRecord, Progress, Seed, Stream, Weights, file};
-use crate::synthesize::{architecture, caffemodel, error::Error};
+use crate::synthesize::{architecture, array::Array, caffemodel, error::Error};
 
 /// The variable that names a file of weights.
 pub const VARIABLE: &str = "LAYERPRINT_WEIGHTS";
@@ -91,15 +91,6 @@ pub struct Parameters {
     /// By name, `<caffe layer>.weight` or `.bias`.
     tensors: BTreeMap<String, Array>,
     weights: Weights,
-}
-
-/// The values of a tensor, the last axis the fastest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Array {
-    /// The length of each axis.
-    pub shape: Vec<usize>,
-    /// As many as the shape says.
-    pub values: Vec<f32>,
 }
 
 impl Parameters {

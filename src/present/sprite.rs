@@ -1,15 +1,12 @@
-//! Pictures in memory, and where they lie on the screen.
-
-use std::io::Cursor;
-use std::path::Path;
+//! What is drawn, and where it lies on the screen.
 
 use crate::present::error::Error;
 use crate::present::protocol::{Background, Fixation, ImageSize, ScreenSetup};
-use crate::study::file;
+use crate::study::Picture;
 
-/// A picture: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.
+/// Something that is drawn: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Sprite {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -31,48 +28,27 @@ pub struct Place {
     pub height: u32,
 }
 
-impl Picture {
-    /// Reads a PNG of 8 bits a channel without transparency. Its bytes are kept as they are: profiles and gamma chunks
-    /// are not applied.
-    pub fn read_png(path: &Path) -> Result<Picture, Error> {
-        let bytes = file::read(path)?;
-        let wrong = |what: String| Error::Picture { path: path.into(), what };
-        let mut decoder = png::Decoder::new(Cursor::new(bytes));
-        decoder.set_transformations(png::Transformations::EXPAND);
-        let mut reader = decoder.read_info().map_err(|error| wrong(error.to_string()))?;
-        let size = reader.output_buffer_size().ok_or_else(|| wrong("it is too large".into()))?;
-        let mut pixels = vec![0; size];
-        let frame = reader.next_frame(&mut pixels).map_err(|error| wrong(error.to_string()))?;
-        pixels.truncate(frame.buffer_size());
-        if frame.bit_depth != png::BitDepth::Eight {
-            return Err(wrong(format!("expected 8 bits a channel, found {:?}", frame.bit_depth)));
-        }
-        let rgba: Vec<u8> = match frame.color_type {
-            png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey, grey, grey, 255]).collect(),
-            png::ColorType::Rgb => pixels.chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect(),
-            png::ColorType::Rgba => pixels,
-            other => return Err(wrong(format!("expected grey or RGB pixels, found {other:?}"))),
-        };
-        if rgba.chunks_exact(4).any(|pixel| pixel[3] != 255) {
-            return Err(wrong("it is transparent in places".into()));
-        }
-        Ok(Picture { width: frame.width, height: frame.height, rgba })
+impl Sprite {
+    /// All of a picture, opaque.
+    pub fn of(picture: &Picture) -> Sprite {
+        let rgba = picture.rgb.chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect();
+        Sprite { width: picture.width, height: picture.height, rgba }
     }
 
     /// A filled circle with a hard edge that touches the borders.
-    pub fn disc(diameter: u32, rgb: [u8; 3]) -> Picture {
+    pub fn disc(diameter: u32, rgb: [u8; 3]) -> Sprite {
         let middle = f64::from(diameter) / 2.0;
         let rgba = (0..diameter * diameter).flat_map(|pixel| {
             let [x, y] = [pixel % diameter, pixel / diameter].map(|place| f64::from(place) + 0.5 - middle);
             let alpha = if x.hypot(y) <= middle { 255 } else { 0 };
             [rgb[0], rgb[1], rgb[2], alpha]
         });
-        Picture { width: diameter, height: diameter, rgba: rgba.collect() }
+        Sprite { width: diameter, height: diameter, rgba: rgba.collect() }
     }
 }
 
 /// The colour around the images; for the mean, of the bytes of all pixels of all images, rounded.
-pub fn background_rgb(background: Background, images: &[Picture]) -> [u8; 3] {
+pub fn background_rgb(background: Background, images: &[Sprite]) -> [u8; 3] {
     match background {
         Background::Grey(byte) => [byte; 3],
         Background::Mean => {
@@ -170,7 +146,7 @@ mod tests {
     #[test]
     fn the_background_is_the_mean_of_the_images() {
         let images =
-            [[0, 10, 255, 255], [1, 30, 255, 255]].map(|pixel| Picture { width: 1, height: 1, rgba: pixel.into() });
+            [[0, 10, 255, 255], [1, 30, 255, 255]].map(|pixel| Sprite { width: 1, height: 1, rgba: pixel.into() });
         assert_eq!(background_rgb(Background::Mean, &images), [1, 20, 255]);
         assert_eq!(background_rgb(Background::Grey(7), &images), [7, 7, 7]);
     }
@@ -184,21 +160,7 @@ mod tests {
 
     #[test]
     fn a_disc_is_round() {
-        let alpha: Vec<u8> = Picture::disc(4, [9, 9, 9]).rgba.chunks(4).map(|pixel| pixel[3] / 255).collect();
+        let alpha: Vec<u8> = Sprite::disc(4, [9, 9, 9]).rgba.chunks(4).map(|pixel| pixel[3] / 255).collect();
         assert_eq!(alpha, [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0]);
-    }
-
-    #[test]
-    fn a_png_that_is_none_or_has_16_bits_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.png");
-        std::fs::write(&path, "no png").unwrap();
-        assert!(Picture::read_png(&path).unwrap_err().to_string().contains("a.png"));
-
-        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 1, 1);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Sixteen);
-        encoder.write_header().unwrap().write_image_data(&[0; 6]).unwrap();
-        assert!(Picture::read_png(&path).unwrap_err().to_string().contains("Sixteen"));
     }
 }
