@@ -42,7 +42,7 @@ fn a_room_imports_only_from_rooms_below_it() {
             let imports = code.contains(&format!("crate::{other}::")) || code.contains(&format!("crate::{other};"));
             assert!(!imports || other == room || height < own, "{path} imports from {other}/");
         }
-        assert!(!code.contains("use crate::{"), "{path}: name the room in the path");
+        assert!(path.starts_with("cli/") || !code.contains("use crate::{"), "{path}: name the room in the path");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{brain, study};
+use crate::brain;
+use crate::study;
 
 /// A report that could not be made. The message says what was tried and on what; the cause is the source.
 #[derive(Debug, thiserror::Error)]
