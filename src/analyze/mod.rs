@@ -20,8 +20,6 @@ pub use sources::Request;
 pub use sphere::Sphere;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
 
-use std::path::{Path, PathBuf};
-
 use crate::analyze::sources::{ModelSource, Participant};
 use crate::brain::{Mask, nifti_file};
 use crate::study::bids::{DatasetType, describe_dataset};
@@ -40,7 +38,6 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Ve
     let threads = request.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|source| Error::Threads { threads, source })?;
-    let _tidy = Tidy::missing(&request.output);
     let claim = |participant: &Participant| Output::claim(&request.output.join(format!("sub-{}", participant.label)));
     let outputs = participants.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let mut summaries = Vec::new();
@@ -130,24 +127,4 @@ fn in_words(plan: &Plan, participant: &Participant, sphere: &Sphere, models: &Mo
         models.models.images().len(),
         models.models.layers().len(),
     )
-}
-
-/// Folders that are made for results, and go again if nothing was put there.
-struct Tidy(Vec<PathBuf>);
-
-impl Tidy {
-    /// The parts of a path that do not exist yet.
-    fn missing(folder: &Path) -> Tidy {
-        let parts = folder.ancestors().filter(|part| !part.as_os_str().is_empty());
-        Tidy(parts.take_while(|part| !part.exists()).map(Path::to_owned).collect())
-    }
-}
-
-impl Drop for Tidy {
-    fn drop(&mut self) {
-        // Deepest first; a folder that holds something refuses, and is meant to.
-        for folder in &self.0 {
-            let _ = std::fs::remove_dir(folder);
-        }
-    }
 }

@@ -236,7 +236,7 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let events_path = raw.join("func").join(format!("{name}_events.tsv"));
     let events = Events::read(&events_path)?;
     shown(&events, &events_path, plan, models)?;
-    let emulated = facts(&events_path.with_extension("json"), request, models)?;
+    let emulated = facts(&events_path.with_extension("json"), tr_s, request, models)?;
 
     let confounds = confounds(&folder.join(format!("{name}{CONFOUNDS}")), &plan.first_level.confounds, bold, volumes)?;
     if volumes < 2 {
@@ -325,8 +325,12 @@ fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
 }
 
 /// Checks what the presenting program says about the run; whether its scanner was emulated.
-fn facts(path: &Path, request: &Request, models: &ModelSource) -> Result<bool, Error> {
+fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<bool, Error> {
     let Some(facts) = RunFacts::read(path)? else { return Ok(false) };
+    if (facts.tr_s - tr_s).abs() > SAME_TR_S {
+        let what = format!("the run was presented for a TR of {} s, but its series has one of {tr_s} s", facts.tr_s);
+        return Err(Error::misfit(path, what));
+    }
     if facts.emulated && !request.allow_emulated {
         let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
                     try the analysis";

@@ -26,6 +26,9 @@ enum Action {
         /// Seconds to wait for the connection, an answer, and each further piece
         #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout_s: u64,
+        /// Do nothing where LAYERPRINT_WEIGHTS or the cache has weights already
+        #[arg(long)]
+        if_missing: bool,
     },
     /// Check a .caffemodel or .safetensors file and put its weights into the cache
     Import {
@@ -42,7 +45,8 @@ enum Action {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.action {
-        Action::Fetch { url, sha1, timeout_s } => {
+        Action::Fetch { if_missing: true, .. } if Source::find(None) != Source::Untrained => {}
+        Action::Fetch { url, sha1, timeout_s, if_missing: _ } => {
             let timeout = Duration::from_secs(timeout_s);
             let sha1 = sha1.unwrap_or_else(|| PUBLISHED_SHA1.into());
             let (cached, parameters) = synthesize::fetch(&Download { url, sha1, timeout }, &Terminal)?;

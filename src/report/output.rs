@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::report::error::Error;
 use crate::report::summary::Summary;
-use crate::study::{self, file};
+use crate::study::{self, MadeFolders, file};
 
 const HTML: &str = "report.html";
 const SUMMARY: &str = "summary.json";
@@ -14,9 +14,7 @@ const SUMMARY: &str = "summary.json";
 #[derive(Debug)]
 pub struct ReportFiles {
     folder: PathBuf,
-    /// The outermost folder that did not exist before.
-    made: Option<PathBuf>,
-    written: bool,
+    _made: MadeFolders,
 }
 
 impl ReportFiles {
@@ -29,9 +27,7 @@ impl ReportFiles {
             }
         }
         let folder = std::path::absolute(folder).map_err(study::Error::file("create", folder))?;
-        let made = folder.ancestors().take_while(|path| !path.exists()).last().map(Path::to_owned);
-        let claim = ReportFiles { folder, made, written: false };
-        std::fs::create_dir_all(&claim.folder).map_err(study::Error::file("create", &claim.folder))?;
+        let claim = ReportFiles { _made: MadeFolders::make(&folder)?, folder };
         tempfile::Builder::new()
             .prefix(".partial-")
             .tempfile_in(&claim.folder)
@@ -40,25 +36,14 @@ impl ReportFiles {
     }
 
     /// Writes both, the report last: where it is, all of it is.
-    pub fn write(mut self, html: &str, summary: &Summary) -> Result<(), Error> {
+    pub fn write(self, html: &str, summary: &Summary) -> Result<(), Error> {
         let summary_path = self.folder.join(SUMMARY);
         file::write_json(&summary_path, summary)?;
         if let Err(refused) = file::write(&self.folder.join(HTML), html.as_bytes()) {
             let _ = std::fs::remove_file(summary_path);
             return Err(refused.into());
         }
-        self.written = true;
         Ok(())
-    }
-}
-
-impl Drop for ReportFiles {
-    fn drop(&mut self) {
-        let Some(made) = self.made.as_ref().filter(|_| !self.written) else { return };
-        // Only empty folders are removed.
-        for folder in self.folder.ancestors().take_while(|folder| folder.starts_with(made)) {
-            let _ = std::fs::remove_dir(folder);
-        }
     }
 }
 

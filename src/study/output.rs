@@ -12,6 +12,8 @@ use crate::study::error::Error;
 pub struct Output {
     target: PathBuf,
     staging: TempDir,
+    /// After the staging folder: what is empty without it goes too.
+    made: MadeFolders,
 }
 
 impl Output {
@@ -26,10 +28,10 @@ impl Output {
         }
         let target = std::path::absolute(target).map_err(Error::file("create", target))?;
         let parent = target.parent().ok_or_else(|| Error::content(&target, "is no place for a new folder"))?;
-        std::fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
+        let made = MadeFolders::make(parent)?;
         let staging =
             tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(Error::file("create", &target))?;
-        Ok(Output { target, staging })
+        Ok(Output { target, staging, made })
     }
 
     /// Where the files of the result are written until it is finished.
@@ -44,12 +46,36 @@ impl Output {
 
     /// Gives the folder its final name and returns it.
     pub fn finish(self) -> Result<PathBuf, Error> {
-        let Output { target, staging } = self;
+        let Output { target, staging, made: _made } = self;
         open_to_others(staging.path()).map_err(Error::file("create", &target))?;
         // An empty folder of that name is replaced: rename does so by itself.
         std::fs::rename(staging.path(), &target).map_err(Error::file("create", &target))?;
         let _ = staging.keep();
         Ok(target)
+    }
+}
+
+/// A folder and those above it that were made for results. Those that are still empty when this value goes are taken away
+/// again.
+#[derive(Debug)]
+pub struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    /// Makes the folder, and those above it that are missing.
+    pub fn make(folder: &Path) -> Result<MadeFolders, Error> {
+        let missing = folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let made = MadeFolders(missing.map(Path::to_owned).collect());
+        std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        Ok(made)
+    }
+}
+
+impl Drop for MadeFolders {
+    fn drop(&mut self) {
+        // The deepest first; a folder that holds something refuses, and is meant to.
+        for folder in &self.0 {
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 }
 
@@ -71,7 +97,7 @@ mod tests {
     #[test]
     fn an_abandoned_output_leaves_nothing() {
         let parent = tempfile::tempdir().unwrap();
-        let output = Output::claim(&parent.path().join("maps")).unwrap();
+        let output = Output::claim(&parent.path().join("deep/maps")).unwrap();
         std::fs::write(output.path("half.nii"), "x").unwrap();
         drop(output);
         assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
