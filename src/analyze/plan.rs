@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::analyze::error::Error;
 use crate::rsa::SecondOrder;
 use crate::study::bids::Label;
+use crate::study::checked::{checked, not_negative, positive};
 use crate::study::file;
 
 /// The scientific choices of an analysis. Every key must stand in the file, except those that only some studies have.
@@ -38,7 +39,7 @@ pub struct FirstLevel {
     /// The haemodynamic response.
     pub hrf: Hrf,
     /// Cosines up to this frequency are taken out, in Hz, at least 0; 0 takes out only the mean.
-    #[serde(deserialize_with = "high_pass_hz")]
+    #[serde(deserialize_with = "not_negative")]
     pub high_pass_hz: f64,
     /// Columns of the confounds table that are taken out.
     #[serde(deserialize_with = "distinct")]
@@ -58,7 +59,7 @@ pub enum Hrf {
 #[serde(deny_unknown_fields)]
 pub struct SearchlightPlan {
     /// Inclusive, through the full affine; above 0.
-    #[serde(deserialize_with = "radius_mm")]
+    #[serde(deserialize_with = "positive")]
     pub radius_mm: f64,
     /// The part of a full sphere's voxels that must lie inside the mask, in 0..=1.
     #[serde(deserialize_with = "min_coverage")]
@@ -74,25 +75,8 @@ impl Plan {
     }
 }
 
-fn number<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-    legal: impl Fn(f64) -> bool,
-    expected: &str,
-) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if legal(value) { Ok(value) } else { Err(serde::de::Error::custom(format!("expected {expected}, found {value}"))) }
-}
-
-fn high_pass_hz<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    number(deserializer, |hz| hz.is_finite() && hz >= 0.0, "a frequency of at least 0 Hz")
-}
-
-fn radius_mm<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    number(deserializer, |mm| mm.is_finite() && mm > 0.0, "a radius above 0 mm")
-}
-
 fn min_coverage<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    number(deserializer, |share| (0.0..=1.0).contains(&share), "a share from 0 to 1")
+    checked(deserializer, "a share from 0 to 1", |share| (0.0..=1.0).contains(share))
 }
 
 fn distinct<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -134,11 +118,11 @@ second_order = "spearman"
     #[test]
     fn bad_values_are_refused_with_their_line() {
         for (from, to, line, what) in [
-            ("radius_mm = 9", "radius_mm = 0", "line 8", "above 0 mm"),
+            ("radius_mm = 9", "radius_mm = 0", "line 8", "above 0"),
             ("radius_mm = 9", "radius = 9", "line 8", "unknown field `radius`"),
             ("min_coverage = 0.5", "min_coverage = 50", "line 9", "from 0 to 1"),
             ("\"spm\"", "\"fir\"", "line 4", "unknown variant `fir`"),
-            ("0.0078125", "nan", "line 5", "at least 0 Hz"),
+            ("0.0078125", "nan", "line 5", "at least 0"),
             ("\"rot_y\"", "\"rot_x\"", "line 6", "\"rot_x\" stands twice"),
             ("\"layers\"", "\"task-layers\"", "line 2", "no BIDS label"),
         ] {

@@ -17,6 +17,7 @@ use nifti::{Endianness, NiftiHeader, NiftiType, StreamedNiftiVolume, XForm};
 use crate::brain::error::Error;
 use crate::brain::grid::Grid;
 use crate::brain::image::{Mask, Series, Volume};
+use crate::study;
 
 const HEADER_BYTES: usize = 348;
 /// Header and the four bytes that say "no extension follows".
@@ -103,7 +104,7 @@ struct Image {
 impl Image {
     fn open(path: &Path) -> Result<Image, Error> {
         let wrong = |what: String| Error::content(path, what);
-        let read = |source| Error::File { action: "read", path: path.into(), source };
+        let read = |source| study::Error::File { action: "read", path: path.into(), source };
         let file = File::open(path).map_err(read)?;
         let file_bytes = file.metadata().map_err(read)?.len();
         let mut source = decompressed(file).map_err(read)?;
@@ -155,7 +156,7 @@ impl Image {
 fn too_short(path: &Path, error: std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => Error::content(path, "the file ends too early: it is truncated"),
-        _ => Error::File { action: "read", path: path.into(), source: error },
+        _ => study::Error::File { action: "read", path: path.into(), source: error }.into(),
     }
 }
 
@@ -377,7 +378,7 @@ fn write_image(
     voxels: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), Error> {
     let compress = path.extension().is_some_and(|extension| extension == "gz");
-    let written = crate::study::file::write_with(path, |file| {
+    let written = study::file::write_with(path, |file| {
         if compress {
             // No time stamp in the stream: the same voxels are the same bytes.
             let mut sink = GzEncoder::new(BufWriter::new(file), Compression::fast());
@@ -391,10 +392,7 @@ fn write_image(
             sink.flush()
         }
     });
-    written.map_err(|error| match error {
-        crate::study::Error::File { action, path, source } => Error::File { action, path, source },
-        other => Error::content(path, other.to_string()),
-    })
+    Ok(written?)
 }
 
 #[cfg(test)]

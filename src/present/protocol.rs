@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use serde::de::{Deserializer, Error as _, Unexpected};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::study::bids::Label;
+use crate::study::checked::checked;
 use crate::study::{self, file};
 
 /// A protocol: a TOML file that was read and checked.
@@ -149,44 +149,32 @@ impl Protocol {
     }
 }
 
-fn checked<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    is_sound: impl Fn(f64) -> bool,
-    expected: &'static str,
-) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if is_sound(value) { Ok(value) } else { Err(D::Error::invalid_value(Unexpected::Float(value), &expected)) }
-}
-
 /// A year: longer than any run, and short enough that its frames can be counted.
 const LONGEST_S: f64 = 3.2e7;
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, |value| value > 0.0 && value < LONGEST_S, "a number above 0")
+    checked(deserializer, "a number above 0", |value| *value > 0.0 && *value < LONGEST_S)
 }
 
 fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, |value| (0.0..LONGEST_S).contains(&value), "a number from 0")
+    checked(deserializer, "a number from 0", |value| (0.0..LONGEST_S).contains(value))
 }
 
 fn lead_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     // The pulse is seen at the next frame: a trial at 0 s would always be late.
-    checked(deserializer, |value| (0.1..LONGEST_S).contains(&value), "a number from 0.1")
+    checked(deserializer, "a number from 0.1", |value| (0.1..LONGEST_S).contains(value))
 }
 
 fn null_fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, |value| (0.0..=0.4).contains(&value), "a share from 0 to 0.4")
+    checked(deserializer, "a share from 0 to 0.4", |value| (0.0..=0.4).contains(value))
 }
 
 fn visual_angle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, |value| value > 0.0 && value < 180.0, "an angle above 0 and below 180 degrees")
+    checked(deserializer, "an angle above 0 and below 180 degrees", |value| *value > 0.0 && *value < 180.0)
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    match u32::deserialize(deserializer)? {
-        0 => Err(D::Error::invalid_value(Unexpected::Unsigned(0), &"a whole number from 1")),
-        value => Ok(value),
-    }
+    checked(deserializer, "a whole number from 1", |value| *value >= 1)
 }
 
 #[cfg(test)]

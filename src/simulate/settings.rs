@@ -1,6 +1,8 @@
 //! The settings of a simulation.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::study::checked::{checked, not_negative, positive};
 
 /// What kind of brain and noise is simulated: `simulation.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,13 +27,13 @@ pub struct Settings {
     #[serde(deserialize_with = "below_one")]
     pub ar1: f64,
     /// Full width at half maximum of the noise's spatial smoothness, in mm; 0 for none.
-    #[serde(deserialize_with = "at_least_zero")]
+    #[serde(deserialize_with = "not_negative")]
     pub noise_fwhm_mm: f64,
     /// SD over voxels of the slow drift's amplitude, in noise SDs.
-    #[serde(deserialize_with = "at_least_zero")]
+    #[serde(deserialize_with = "not_negative")]
     pub drift: f64,
     /// SD over voxels of the signal change that motion causes, in noise SDs.
-    #[serde(deserialize_with = "at_least_zero")]
+    #[serde(deserialize_with = "not_negative")]
     pub motion: f64,
 }
 
@@ -47,23 +49,10 @@ pub enum Tuning {
     Hypercolumns,
 }
 
-fn number<'de, D: serde::Deserializer<'de>>(from: D, sound: fn(f64) -> bool, expected: &str) -> Result<f64, D::Error> {
-    let value = f64::deserialize(from)?;
-    if sound(value) { Ok(value) } else { Err(serde::de::Error::custom(format!("{value} is not {expected}"))) }
+fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, "a number from 0 to below 1", |value| (0.0..1.0).contains(value))
 }
 
-fn positive<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    number(from, |v| v.is_finite() && v > 0.0, "above 0")
-}
-
-fn at_least_zero<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    number(from, |v| v.is_finite() && v >= 0.0, "0 or above")
-}
-
-fn below_one<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    number(from, |v| (0.0..1.0).contains(&v), "at least 0 and below 1")
-}
-
-fn voxel_size<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    number(from, |v| (2.0..=6.0).contains(&v), "between 2 and 6")
+fn voxel_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, "a size from 2 to 6 mm", |value| (2.0..=6.0).contains(value))
 }

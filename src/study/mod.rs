@@ -3,6 +3,7 @@
 //! Every file is read with its checks, and written whole or not at all.
 
 pub mod bids;
+pub mod checked;
 mod error;
 mod events;
 pub mod file;

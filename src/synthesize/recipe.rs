@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use crate::study::checked::{checked, not_negative, positive};
 use crate::study::{Layer, Seed, file};
 use crate::synthesize::architecture;
 use crate::synthesize::error::Error;
@@ -120,16 +121,6 @@ impl Recipe {
     }
 }
 
-/// Reads a value and keeps it if it is sound; the error says what is expected, and TOML adds line and column.
-fn checked<'de, D: Deserializer<'de>, T: Deserialize<'de> + std::fmt::Debug>(
-    deserializer: D,
-    expected: &str,
-    sound: impl Fn(&T) -> bool,
-) -> Result<T, D::Error> {
-    let value = T::deserialize(deserializer)?;
-    if sound(&value) { Ok(value) } else { Err(D::Error::custom(format!("expected {expected}, found {value:?}"))) }
-}
-
 fn image_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     checked(deserializer, "3 to 999 images", |n| (3..=999).contains(n))
 }
@@ -140,14 +131,6 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 fn step_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     checked(deserializer, "at least 1 step", |&steps| steps >= 1)
-}
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a positive number", |&value: &f64| value.is_finite() && value > 0.0)
-}
-
-fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a number of at least 0", |&value: &f64| value.is_finite() && value >= 0.0)
 }
 
 fn within<'de, D: Deserializer<'de>>(deserializer: D, low: f64, high: f64) -> Result<Range, D::Error> {
