@@ -1,9 +1,9 @@
 //! layerprint maps the layers of a neural network to the human brain.
 //!
-//! Three jobs meet in files: [`synthesize`] makes an image set whose layers have distinct fingerprints, [`present`] shows
-//! it in the scanner, [`analyze`] finds the fingerprints in the brain. [`simulate`] makes a brain whose answer is known,
-//! [`report`] shows what came out. Below them lie [`brain`] (images of brains), [`study`] (what jobs hand over) and
-//! [`rsa`] (the mathematics). A room imports only from rooms below it.
+//! Three jobs meet in files: `synthesize` makes an image set whose layers have distinct fingerprints, `present` shows
+//! it in the scanner, `analyze` finds the fingerprints in the brain. `simulate` makes a brain whose answer is known,
+//! `report` shows what came out. Below them lie `brain` (images of brains), `study` (what jobs hand over) and
+//! `rsa` (the mathematics). A room imports only from rooms below it.
 
 pub mod cli;
 pub mod rsa;

@@ -46,7 +46,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Like [`write`], with a function that streams the content.
+/// Like [`write()`], with a function that streams the content.
 pub fn write_with(path: &Path, content: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let whole = || -> std::io::Result<()> {
