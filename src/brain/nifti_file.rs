@@ -324,7 +324,8 @@ fn header_for(grid: &Grid, more_dims: &[usize], tr_s: Option<f64>, element: Nift
     );
     header.set_qform(&matrix, XForm::AlignedAnat);
     header.set_sform(&matrix, XForm::AlignedAnat);
-    header.pixdim[4] = tr_s.unwrap_or(0.0) as f32;
+    // Axes without a length of their own count as 1: validators take 0 for a mistake.
+    header.pixdim[4] = tr_s.unwrap_or(1.0) as f32;
     // mm and seconds
     header.xyzt_units = 2 | 8;
     header.datatype = element as i16;
