@@ -8,7 +8,7 @@ use crate::cli::progress::Terminal;
 use crate::present::{self, Protocol, Scanner, Screen, Session};
 use crate::simulate::{Participant, Settings};
 use crate::study::bids::Label;
-use crate::study::{ImageSet, Progress, Seed, file};
+use crate::study::{ImageSet, Progress, Seed, Weights, file};
 use crate::synthesize::{Choice, Computer, Recipe, Source};
 use crate::{analyze, report, simulate, synthesize};
 
@@ -37,30 +37,22 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let recipe: Recipe = settings(RECIPE)?;
-    let protocol: Protocol = settings(PROTOCOL)?;
-    let simulation: Settings = settings(SIMULATION)?;
-    let plan: analyze::Plan = settings(PLAN)?;
+    let recipe = Recipe::parse(Path::new(RECIPE.0), RECIPE.1)?;
+    let protocol = Protocol::parse(Path::new(PROTOCOL.0), PROTOCOL.1)?;
+    let simulation: Settings = file::parse_toml(Path::new(SIMULATION.0), SIMULATION.1)?;
+    let plan: analyze::Plan = file::parse_toml(Path::new(PLAN.0), PLAN.1)?;
+    let weights = Source::find(arguments.weights.as_deref());
     let subject = Label::new("01").expect("a label");
     let place = Place::below(&arguments.out, &subject);
     let progress = &Terminal;
     progress.say("the whole study takes about three minutes on two processors, of which the run takes half");
 
     step(progress, "1 of 5: synthesize 16 images", &place.images, || {
-        let weights = Source::find(arguments.weights.as_deref());
         synthesize::run(&recipe, &weights, &Computer::choose(Choice::Auto, None)?, &place.images, progress)?;
         Ok(())
     })?;
     let images = ImageSet::load(&place.images)?;
-    ensure!(
-        images
-            .manifest()
-            .synthesis
-            .as_ref()
-            .is_some_and(|made| toml::Table::try_from(&recipe).is_ok_and(|r| made.recipe == r)),
-        "{} was made by another recipe than the demo's: choose another folder with --out",
-        place.images.display()
-    );
+    check_kept(&images, &recipe, &weights)?;
 
     step(progress, "2 of 5: present them, with an emulated scanner", &place.events, || {
         let session = Session {
@@ -136,8 +128,19 @@ impl Place {
     }
 }
 
-fn settings<T: serde::de::DeserializeOwned>((name, text): (&str, &str)) -> anyhow::Result<T> {
-    Ok(file::parse_toml(Path::new(name), text)?)
+/// An image set that an earlier demo left must be what this one would make.
+fn check_kept(images: &ImageSet, recipe: &Recipe, weights: &Source) -> anyhow::Result<()> {
+    let (manifest, folder) = (images.manifest(), images.folder().display());
+    let wanted = toml::Table::try_from(recipe)?;
+    ensure!(
+        manifest.synthesis.as_ref().is_some_and(|made| made.recipe == wanted),
+        "{folder} was made by another recipe than the demo's: choose another folder with --out"
+    );
+    ensure!(
+        manifest.network.weights == Weights::Trained || *weights == Source::Untrained,
+        "{folder} was made with an untrained network, but trained weights are there now: choose another folder with --out"
+    );
+    Ok(())
 }
 
 /// Does a step, unless its result is there from an earlier demo.
