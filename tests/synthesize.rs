@@ -289,3 +289,25 @@ fn every_recipe_of_the_project_is_sound() {
     }
     assert!(read > 0);
 }
+
+#[test]
+fn a_synthesis_that_is_told_to_stop_leaves_nothing() {
+    let study = Study::new();
+    std::fs::write(study.path("recipe.toml"), RECIPE.replace("steps = 3", "steps = 100000")).unwrap();
+    let mut synthesis = std::process::Command::new(env!("CARGO_BIN_EXE_layerprint"))
+        .arg("synthesize")
+        .arg(study.path("recipe.toml"))
+        .args(["--threads", "1", "--out"])
+        .arg(study.path("set"))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while study.entries().len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(synthesis.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    let interrupt = std::process::Command::new("kill").arg("-INT").arg(synthesis.id().to_string()).status().unwrap();
+    assert!(interrupt.success());
+    assert_eq!(synthesis.wait().unwrap().code(), Some(130));
+    assert_eq!(study.entries(), ["recipe.toml"]);
+}

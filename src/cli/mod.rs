@@ -20,6 +20,8 @@ mod weights;
 
 use clap::{Parser, Subcommand};
 
+use crate::study;
+
 /// Map the layers of a neural network to the human brain.
 #[derive(Debug, Parser)]
 #[command(name = "layerprint", version, max_term_width = 110)]
@@ -48,8 +50,15 @@ enum Command {
     Weights(weights::Arguments),
 }
 
-/// Runs the chosen subcommand.
+/// The exit code of a program that was told to stop, by the convention of shells.
+const STOPPED: i32 = 130;
+
+/// Runs the chosen subcommand. Told to stop (Ctrl-C), it takes away what is not finished; a run's journal stays.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        study::abandon_outputs();
+        std::process::exit(STOPPED);
+    })?;
     match arguments.command {
         #[cfg(feature = "synthesize")]
         Command::Synthesize(arguments) => synthesize::run(arguments),

@@ -22,7 +22,7 @@ pub use events::{Event, Events, OnsetSource, RunFacts};
 pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, Weights};
 pub use layer::Layer;
 pub use models::Models;
-pub use output::{MadeFolders, Output};
+pub use output::{MadeFolders, Output, abandon_outputs};
 pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};
 pub use provenance::Provenance;

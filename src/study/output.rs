@@ -1,10 +1,23 @@
 //! Folders of results, claimed before the work starts and there only when it is done.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
 use crate::study::error::Error;
+
+/// The staging folders of all outputs that were claimed; those of finished ones exist no longer.
+static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Takes away everything that was claimed and is not finished: for a program that is told to stop.
+pub fn abandon_outputs() {
+    let staged = STAGED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for folder in staged.iter().filter(|folder| folder.exists()) {
+        // What is still being written into it may come in between once.
+        let _ = std::fs::remove_dir_all(folder).or_else(|_| std::fs::remove_dir_all(folder));
+    }
+}
 
 /// A folder of results in the making. Files are written into a hidden neighbour of the final folder, which takes the
 /// final name in [`Output::finish`]; a job that fails leaves nothing behind.
@@ -31,6 +44,7 @@ impl Output {
         let made = MadeFolders::make(parent)?;
         let staging =
             tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(Error::file("create", &target))?;
+        STAGED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(staging.path().into());
         Ok(Output { target, staging, made })
     }
 
