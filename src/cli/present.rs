@@ -29,7 +29,7 @@ pub struct Arguments {
     /// The run's number
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     run: u32,
-    /// The seed of the order of trials; each run has an order of its own
+    /// The seed of the order of trials; each run of each participant has an order of its own
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Rehearse with an emulated scanner: its run is marked and is no data

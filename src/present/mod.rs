@@ -70,7 +70,7 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
     let sprites = read_images(images)?;
-    let order = order::draw(sprites.len(), &protocol.trials, session.seed, session.run)?;
+    let order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {

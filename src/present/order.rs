@@ -10,12 +10,12 @@ use crate::study::{Seed, Stream};
 ///
 /// Permuted blocks, each image once a block; no image follows itself, also not across the edge of a block or a null
 /// trial. Each null trial stands between two image trials, never first, last or beside another. The share of nulls is of all
-/// trials: 7 beside 64 images at 0.1. The run's number draws from a stream of its own.
-pub fn draw(images: usize, trials: &Trials, seed: Seed, run: u32) -> Result<Vec<Option<usize>>, Error> {
+/// trials: 7 beside 64 images at 0.1.
+pub fn draw(images: usize, trials: &Trials, seed: Seed) -> Result<Vec<Option<usize>>, Error> {
     if images < 2 {
         return Err(Error::TooFewImages(images));
     }
-    let mut chance = seed.stream(Stream::TrialOrder, run);
+    let mut chance = seed.stream(Stream::TrialOrder, 0);
     let mut shown: Vec<usize> = Vec::with_capacity(images * trials.repetitions as usize);
     for _ in 0..trials.repetitions {
         let mut block: Vec<usize> = (0..images).collect();
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn counts_are_exact_and_nothing_repeats_over_many_seeds() {
         for seed in 0..500 {
-            let order = draw(16, &trials(4, 0.1), Seed(seed), 1).unwrap();
+            let order = draw(16, &trials(4, 0.1), Seed(seed)).unwrap();
             let shown: Vec<usize> = order.iter().flatten().copied().collect();
             assert!(shown.windows(2).all(|pair| pair[0] != pair[1]), "seed {seed}");
             for block in shown.chunks(16) {
@@ -72,25 +72,25 @@ mod tests {
 
     #[test]
     fn two_images_alternate() {
-        let order = draw(2, &trials(5, 0.4), Seed(3), 1).unwrap();
+        let order = draw(2, &trials(5, 0.4), Seed(3)).unwrap();
         let shown: Vec<usize> = order.iter().flatten().copied().collect();
         assert!(shown.windows(2).all(|pair| pair[0] != pair[1]));
         assert_eq!(order.len() - shown.len(), 7);
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_order_and_each_run_another() {
-        let order = |seed, run| draw(16, &trials(4, 0.1), Seed(seed), run).unwrap();
-        assert_eq!(order(7, 1), order(7, 1));
-        assert_ne!(order(7, 1), order(7, 2));
-        assert_ne!(order(7, 1), order(8, 1));
+    fn the_same_seed_gives_the_same_order_and_another_run_another() {
+        let order = |seed: u64, run| draw(16, &trials(4, 0.1), Seed(seed).of(run)).unwrap();
+        assert_eq!(order(7, "sub-01_run-01"), order(7, "sub-01_run-01"));
+        assert_ne!(order(7, "sub-01_run-01"), order(7, "sub-02_run-01"));
+        assert_ne!(order(7, "sub-01_run-01"), order(8, "sub-01_run-01"));
     }
 
     #[test]
     fn every_image_comes_first_equally_often() {
         let mut first = [0; 4];
         for seed in 0..4000 {
-            first[draw(4, &trials(1, 0.0), Seed(seed), 1).unwrap()[0].unwrap()] += 1;
+            first[draw(4, &trials(1, 0.0), Seed(seed)).unwrap()[0].unwrap()] += 1;
         }
         // 1000 expected, standard deviation 27
         assert!(first.iter().all(|&count| (880..1120).contains(&count)), "{first:?}");
@@ -98,6 +98,6 @@ mod tests {
 
     #[test]
     fn one_image_has_no_order() {
-        assert!(matches!(draw(1, &trials(4, 0.0), Seed(0), 1), Err(Error::TooFewImages(1))));
+        assert!(matches!(draw(1, &trials(4, 0.0), Seed(0)), Err(Error::TooFewImages(1))));
     }
 }

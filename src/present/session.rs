@@ -14,9 +14,9 @@ pub struct Session {
     pub subject: Label,
     /// The session, where a study has several.
     pub session: Option<Label>,
-    /// The run, from 1. Each has an order of its own from the same seed.
+    /// The run, from 1.
     pub run: u32,
-    /// The seed of the order of trials.
+    /// The seed of the order of trials. From the same seed each run of each participant has an order of its own.
     pub seed: Seed,
     /// Who sends the pulses.
     pub scanner: Scanner,

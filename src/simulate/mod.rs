@@ -33,7 +33,7 @@ pub struct Participant<'a> {
     pub subject: &'a Label,
     /// The images shown, with the RSMs that are planted.
     pub images: &'a ImageSet,
-    /// All chance comes from here.
+    /// All chance comes from here; each participant has a brain and noise of its own.
     pub seed: Seed,
 }
 
@@ -41,6 +41,7 @@ pub struct Participant<'a> {
 /// `derivatives/simulation` of the dataset. Neither may exist for this participant yet.
 pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> Result<[PathBuf; 2], Error> {
     let runs = runs_of(who)?;
+    let seed = who.seed.of(&format!("sub-{}", who.subject));
     let [preprocessed, simulation] = ["fmriprep", "simulation"].map(|name| who.bids.join("derivatives").join(name));
     let subject = format!("sub-{}", who.subject);
     let series_out = Output::claim(&preprocessed.join(&subject))?;
@@ -49,10 +50,10 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
     let mask = anatomy::brain(settings.voxel_size_mm);
     let layers = who.images.models().layers();
     let regions = anatomy::place_regions(&mask, layers.len(), settings.region_radius_mm)?;
-    let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, who.seed)?;
+    let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, seed)?;
 
     for (index, run) in runs.iter().enumerate() {
-        let noise = Noise::draw(settings, &mask, run.volumes(), index as u32, who.seed, progress);
+        let noise = Noise::draw(settings, &mask, run.volumes(), index as u32, seed, progress);
         let series = measure(settings, run, &tuning, &regions, &noise, who.images);
         write_run(series_out.folder(), run, &mask, &series, &noise)?;
     }

@@ -3,6 +3,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The seed of a job. Each purpose draws from a numbered stream of its own, so that neither the number of threads nor a
 /// draw more in one place changes the numbers of another.
@@ -31,6 +32,16 @@ pub enum Stream {
 }
 
 impl Seed {
+    /// The seed of a named part of what this seed is for: of one participant, of one run. The first eight bytes of the
+    /// SHA-256 of this seed (little-endian) and the name.
+    pub fn of(self, name: &str) -> Seed {
+        let mut hash = Sha256::new();
+        hash.update(self.0.to_le_bytes());
+        hash.update(name);
+        let first = hash.finalize().first_chunk().copied().expect("a hash of 32 bytes");
+        Seed(u64::from_le_bytes(first))
+    }
+
     /// The generator of a purpose; `index` tells repetitions of it apart (an image, a run, a layer).
     pub fn stream(self, purpose: Stream, index: u32) -> ChaCha8Rng {
         let mut generator = ChaCha8Rng::seed_from_u64(self.0);
@@ -44,6 +55,13 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
+
+    #[test]
+    fn parts_have_seeds_of_their_own_that_repeat() {
+        assert_eq!(Seed(7).of("sub-01"), Seed(7).of("sub-01"));
+        assert_ne!(Seed(7).of("sub-01"), Seed(7).of("sub-02"));
+        assert_ne!(Seed(7).of("sub-01"), Seed(8).of("sub-01"));
+    }
 
     #[test]
     fn streams_differ_and_repeat() {
