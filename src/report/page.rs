@@ -212,9 +212,11 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     use Verdict::*;
     let mut tiles = Vec::new();
     let (mean, chance) = (summary.layer_similarity_mean_abs, summary.layer_similarity_chance_abs);
+    let (largest, chance_largest) = (summary.layer_similarity_max_abs, summary.layer_similarity_chance_max_abs);
     let natural = summary.natural_layer_similarity_mean_abs;
     let (verdict, word) = match natural {
-        _ if mean <= chance => (Good, "distinct"),
+        _ if mean <= chance && largest <= chance_largest => (Good, "distinct"),
+        _ if mean <= chance => (Caution, "some layers alike"),
         Some(natural) if mean >= 0.8 * natural => (Bad, "as with natural images"),
         _ => (Caution, "partly distinct"),
     };
@@ -222,7 +224,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     tiles.push(Tile {
         label: "Mean |r| between layers",
         value: figure(mean),
-        note: format!("{beside}; unrelated RSMs {}", figure(chance)),
+        note: format!("largest {}; {beside}; unrelated RSMs {}", figure(largest), figure(chance)),
         verdict,
         word,
     });

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant};
+use crate::rsa::pair_count;
 use crate::study::{Provenance, Weights};
 
 /// Every figure of the report's summary, as `summary.json` holds it. What a study has not is `null`.
@@ -22,6 +23,8 @@ pub struct Summary {
     pub layer_similarity_spearman_max_abs: f64,
     /// Mean |r| that RSMs without any relation would have by chance alone.
     pub layer_similarity_chance_abs: f64,
+    /// Largest |r| that RSMs without any relation would hardly exceed in any pair of layers.
+    pub layer_similarity_chance_max_abs: f64,
     /// Mean |r| over natural images.
     pub natural_layer_similarity_mean_abs: Option<f64>,
     /// Largest |r| over natural images.
@@ -92,7 +95,7 @@ impl Summary {
         let late: Vec<u64> = runs.iter().filter_map(|run| run.late_frames).collect();
         let verdicts = || runs.iter().filter_map(|run| run.trigger.as_ref());
         let verdict = verdicts().find(|trigger| !trigger.sound).or_else(|| verdicts().next());
-        let pairs = crate::rsa::pair_count(manifest.images.len());
+        let pairs = pair_count(manifest.images.len());
         let here = Provenance::here();
         let mut versions = BTreeMap::from([
             ("report".to_owned(), format!("{} {}", here.program, here.version)),
@@ -105,6 +108,7 @@ impl Summary {
             layer_similarity_spearman_mean_abs: figures.layer_similarity_spearman_mean_abs,
             layer_similarity_spearman_max_abs: figures.layer_similarity_spearman_max_abs,
             layer_similarity_chance_abs: chance_abs(pairs),
+            layer_similarity_chance_max_abs: chance_max_abs(pairs, pair_count(figures.layers.len())),
             natural_layer_similarity_mean_abs: natural.map(|(mean, _)| mean),
             natural_layer_similarity_max_abs: natural.map(|(_, max)| max),
             natural_images: findings.natural.name.clone(),
@@ -139,6 +143,11 @@ fn chance_abs(length: usize) -> f64 {
     (2.0 / (std::f64::consts::PI * (length as f64 - 1.0))).sqrt()
 }
 
+/// The bound sqrt(2 ln 2m) on the expected largest of `comparisons` m absolute values of such variables.
+fn chance_max_abs(length: usize, comparisons: usize) -> f64 {
+    (2.0 * (2.0 * comparisons as f64).ln() / (length as f64 - 1.0)).sqrt()
+}
+
 /// The share of each layer's planted voxels, over all participants, in which it is the best.
 fn recovery(participants: &[Participant]) -> Option<Vec<(String, f64)>> {
     let mut layers: Vec<(String, f64, f64)> = Vec::new();
@@ -168,6 +177,7 @@ mod tests {
     #[test]
     fn chance_of_120_pairs_is_about_seven_hundredths() {
         assert!((chance_abs(120) - 0.0731).abs() < 1e-4);
+        assert!((chance_max_abs(120, 66) - 0.2865).abs() < 1e-4);
     }
 
     #[test]
