@@ -11,8 +11,8 @@ use layerprint::analyze::Plan;
 use layerprint::brain::{Grid, Mask, Series, Volume, hrf, nifti_file};
 use layerprint::rsa::{Rsm, pairs};
 use layerprint::study::{
-    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance, RunFacts,
-    Weights, file,
+    Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance,
+    RunFacts, TriggerFacts, Verdict, Weights, file,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -158,7 +158,14 @@ impl Study {
     fn write_facts(&self, run: u32, emulated: bool, complete: bool) {
         let image_set_sha256 = self.set().sha256().to_owned();
         let pulses_s = (0..VOLUMES).map(|t| t as f64 * TR_S).collect();
-        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: TR_S, pulses_s, more: Map::new() };
+        let trigger = TriggerFacts {
+            verdict: Verdict::Clean,
+            source: "simulated".into(),
+            expected_pulses: VOLUMES as u32,
+            other_bytes: 0,
+        };
+        let (flips, more) = (FlipFacts::default(), Map::new());
+        let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: TR_S, pulses_s, trigger, flips, more };
         facts.write(&self.raw(run, "events.json"), Map::new()).unwrap();
     }
 

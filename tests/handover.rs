@@ -7,8 +7,8 @@ use assert_cmd::Command;
 use layerprint::brain::nifti_file;
 use layerprint::rsa::Rsm;
 use layerprint::study::{
-    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance,
-    RunFacts, Seed, Stream, Weights, file,
+    Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
+    Provenance, RunFacts, Seed, Stream, TriggerFacts, Verdict, Weights, file,
 };
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -94,6 +94,13 @@ impl Study {
             image_set_sha256: set.sha256().into(),
             tr_s: TR_S,
             pulses_s: (0..VOLUMES).map(|t| t as f64 * TR_S).collect(),
+            trigger: TriggerFacts {
+                verdict: Verdict::Clean,
+                source: "simulated".into(),
+                expected_pulses: VOLUMES as u32,
+                other_bytes: 0,
+            },
+            flips: FlipFacts { refresh_hz: 60.0, ..FlipFacts::default() },
             more: Default::default(),
         };
         let stem = self.path(&format!("study/sub-01/func/sub-01_task-layers_run-{run:02}_events"));

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use layerprint::rsa::{Rsm, pair_count};
 use layerprint::study::{
-    Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance, RunFacts,
-    Weights, file,
+    Events, Fault, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance,
+    RunFacts, Weights, file,
 };
 use serde_json::Value;
 use serialport::{SerialPort, TTYPort};
@@ -283,8 +283,7 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     let more = Value::Object(facts.more);
     assert_eq!(more["seed"], 7);
     assert_eq!(more["volumes"], 8);
-    assert_eq!(more["trigger"]["expected_pulses"], 9);
-    assert_eq!(more["trigger"]["received_pulses"], 9);
+    assert_eq!((facts.trigger.expected_pulses, facts.pulses_s.len()), (9, 9));
     assert_eq!(more["trials"]["planned"], 4);
     assert_eq!(more["trials"]["shown"], 4);
     assert_eq!(more["display"]["pacing"], "software");
@@ -360,7 +359,7 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let facts = study.facts(1);
     assert!(!facts.complete && !facts.emulated);
     assert_eq!(facts.more["ending"], "aborted");
-    assert_eq!(facts.more["trigger"]["received_pulses"], 1);
+    assert_eq!(facts.pulses_s.len(), 1);
     assert!(!study.events(1).0.is_empty());
     assert_eq!(study.journal(1).last().unwrap()["ending"], "aborted");
 }
@@ -388,10 +387,8 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
 
     let facts = study.facts(1);
     assert!(facts.complete && !facts.emulated);
-    let trigger = &facts.more["trigger"];
-    assert_eq!(trigger["verdict"], "faulty");
-    assert_eq!(trigger["faults"].as_array().unwrap().last().unwrap()["fault"], "lost");
-    assert_eq!(trigger["other_bytes"], 1);
+    assert!(matches!(facts.trigger.verdict.faults().last(), Some(Fault::Lost { .. })), "{}", facts.trigger.verdict);
+    assert_eq!(facts.trigger.other_bytes, 1);
     assert_eq!(study.events(1).0.len(), 4);
 }
 

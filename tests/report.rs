@@ -9,8 +9,8 @@ use layerprint::brain::{Grid, Volume, nifti_file};
 use layerprint::rsa::{Rsm, SecondOrder, pair_count};
 use layerprint::study::bids::{self, RunName};
 use layerprint::study::{
-    Event, Events, Figures, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource, Provenance,
-    RunFacts, Seed, SynthesisRecord, Weights, file,
+    Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
+    Provenance, RunFacts, Seed, SynthesisRecord, TriggerFacts, Verdict, Weights, file,
 };
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
@@ -159,10 +159,6 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
         let more = json!({
             "ending": "complete",
             "seed": 11,
-            "trigger": { "verdict": "clean", "source": "/dev/ttyACM0", "expected_pulses": 152, "received_pulses": 152,
-                "other_bytes": 0 },
-            "flips": { "intervals": 17999, "interval_median_ms": 16.667, "interval_sd_ms": 0.214,
-                "interval_min_ms": 15.9, "interval_max_ms": 33.4, "late_frames": 2, "missed_refreshes": 3 },
             "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
             "protocol": { "soa_s": 4.0, "note": if kind.hostile { HOSTILE } else { "as used" } },
         });
@@ -172,6 +168,22 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
             image_set_sha256: set_hash.into(),
             tr_s: 2.0,
             pulses_s: pulses,
+            trigger: TriggerFacts {
+                verdict: Verdict::Clean,
+                source: "/dev/ttyACM0".into(),
+                expected_pulses: 152,
+                other_bytes: 0,
+            },
+            flips: FlipFacts {
+                refresh_hz: 60.0,
+                intervals: 17999,
+                interval_median_ms: Some(16.667),
+                interval_sd_ms: Some(0.214),
+                interval_min_ms: Some(15.9),
+                interval_max_ms: Some(33.4),
+                late_frames: 2,
+                missed_refreshes: 3,
+            },
             more: more.as_object().unwrap().clone(),
         };
         facts.write(&name.func(bids, "events.json"), serde_json::Map::new()).unwrap();

@@ -26,7 +26,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use error::Error;
 pub use protocol::Protocol;
 pub use session::{Scanner, Screen, Session};
-pub use verdict::{Fault, Verdict};
 
 use crate::present::clock::Moment;
 use crate::present::display::Display;
@@ -38,7 +37,7 @@ use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigge
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Picture, Progress, Provenance, file};
+use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
@@ -154,8 +153,8 @@ fn record(files: &Files, played: Result<(), Error>) -> Result<Outcome, Error> {
         events: files.events.clone(),
         journal: files.journal.clone(),
         complete: record.facts.complete,
-        verdict: record.verdict,
-        missed_refreshes: record.missed_refreshes,
+        verdict: record.facts.trigger.verdict,
+        missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::present::clock::Moment;
 use crate::present::journal::{Beginning, Ending, Row};
-use crate::present::verdict::{self, Verdict};
-use crate::study::{self, Event, Events, RunFacts};
+use crate::present::verdict;
+use crate::study::{self, Event, Events, FlipFacts, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
 pub struct Record {
@@ -15,10 +15,6 @@ pub struct Record {
     pub events: Events,
     /// The verdict, pulses, flips and settings.
     pub facts: RunFacts,
-    /// What the pulses say.
-    pub verdict: Verdict,
-    /// Refreshes that passed without a new frame.
-    pub missed_refreshes: u64,
     stimulus_presentation: Map<String, Value>,
 }
 
@@ -34,8 +30,7 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
     let end_s = rows.iter().filter_map(moment).max().map_or(0.0, |end| end.seconds_since(start));
 
     let events = events(beginning, start, end_s, rows);
-    let trigger = trigger(beginning, start, end_s, complete, rows);
-    let flips = FlipFigures::of(rows);
+    let (pulses_s, trigger) = trigger(beginning, start, end_s, complete, rows);
     let shown =
         |image: Option<usize>| events.iter().filter(|(trial, _)| beginning.trials[*trial].image == image).count();
     let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| trial.image == image).count();
@@ -64,8 +59,6 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
             "images": per_image,
         }),
     );
-    put("trigger", trigger.facts);
-    put("flips", flips.facts());
     put("display", json!(beginning.display));
     put("image_px", json!(beginning.image_px));
     put("image_deg", json!(beginning.image_deg.map(rounded)));
@@ -78,14 +71,14 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
         complete,
         image_set_sha256: beginning.image_set_sha256.clone(),
         tr_s: beginning.protocol.tr_s,
-        pulses_s: trigger.pulses_s,
+        pulses_s,
+        trigger,
+        flips: flips(beginning.display.refresh_hz, rows),
         more,
     };
     Ok(Record {
         events: Events(events.into_iter().map(|(_, event)| event).collect()),
         facts,
-        verdict: trigger.verdict,
-        missed_refreshes: flips.missed,
         stimulus_presentation: stimulus_presentation(beginning),
     })
 }
@@ -148,62 +141,46 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
     onsets.filter_map(event).collect()
 }
 
-struct TriggerFacts {
-    verdict: Verdict,
-    /// From onset 0.
-    pulses_s: Vec<f64>,
-    facts: Value,
-}
-
-fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, rows: &[Row]) -> TriggerFacts {
+/// The times of the pulses from onset 0, and what they say.
+fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, rows: &[Row]) -> (Vec<f64>, TriggerFacts) {
     let pulses = rows.iter().filter_map(|row| if let Row::Pulse { at_ns } = row { Some(*at_ns) } else { None });
     let pulses_s: Vec<f64> = pulses.map(|pulse| pulse.seconds_since(start)).collect();
     let lost = rows.iter().any(|row| matches!(row, Row::TriggerLost { .. }));
-    let other_bytes = rows.iter().filter(|row| matches!(row, Row::OtherByte { .. })).count();
     let tr_s = beginning.protocol.tr_s;
     let volumes = if complete { beginning.volumes } else { (end_s / tr_s) as u32 + 1 };
-    let expected = beginning.protocol.dummy_pulses + volumes;
-    let verdict = verdict::judge(&pulses_s, tr_s, expected, lost);
-    let mut facts = json!(verdict);
-    facts["source"] = json!(beginning.trigger);
-    facts["expected_pulses"] = json!(expected);
-    facts["received_pulses"] = json!(pulses_s.len());
-    facts["other_bytes"] = json!(other_bytes);
-    TriggerFacts { verdict, pulses_s: pulses_s.into_iter().map(rounded).collect(), facts }
+    let expected_pulses = beginning.protocol.dummy_pulses + volumes;
+    let facts = TriggerFacts {
+        verdict: verdict::judge(&pulses_s, tr_s, expected_pulses, lost),
+        source: beginning.trigger.clone(),
+        expected_pulses,
+        other_bytes: rows.iter().filter(|row| matches!(row, Row::OtherByte { .. })).count() as u64,
+    };
+    (pulses_s.into_iter().map(rounded).collect(), facts)
 }
 
-struct FlipFigures {
-    intervals_ms: Vec<f64>,
-    late: u64,
-    missed: u64,
-}
+/// What became of the frames.
+fn flips(refresh_hz: f64, rows: &[Row]) -> FlipFacts {
+    let flips = rows.iter().filter_map(|row| if let Row::Flip { at_ns, .. } = row { Some(*at_ns) } else { None });
+    let flips: Vec<Moment> = flips.collect();
+    let mut intervals_ms: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0]) * 1000.0).collect();
+    intervals_ms.sort_by(f64::total_cmp);
+    let late = rows.iter().filter_map(|row| if let Row::Late { missed, .. } = row { Some(*missed) } else { None });
+    let late: Vec<u64> = late.collect();
 
-impl FlipFigures {
-    fn of(rows: &[Row]) -> FlipFigures {
-        let flips = rows.iter().filter_map(|row| if let Row::Flip { at_ns, .. } = row { Some(*at_ns) } else { None });
-        let flips: Vec<Moment> = flips.collect();
-        let mut intervals_ms: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0]) * 1000.0).collect();
-        intervals_ms.sort_by(f64::total_cmp);
-        let late = rows.iter().filter_map(|row| if let Row::Late { missed, .. } = row { Some(*missed) } else { None });
-        let late: Vec<u64> = late.collect();
-        FlipFigures { intervals_ms, late: late.len() as u64, missed: late.iter().sum() }
-    }
-
-    fn facts(&self) -> Value {
-        let count = self.intervals_ms.len();
-        let mean = self.intervals_ms.iter().sum::<f64>() / count as f64;
-        let variance = self.intervals_ms.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / count as f64;
-        // Without intervals there is no figure; JSON has null for that.
-        let figure = |value: Option<f64>| value.filter(|value| value.is_finite()).map(rounded);
-        json!({
-            "intervals": count,
-            "interval_median_ms": figure(self.intervals_ms.get(count / 2).copied()),
-            "interval_sd_ms": figure(Some(variance.sqrt())),
-            "interval_min_ms": figure(self.intervals_ms.first().copied()),
-            "interval_max_ms": figure(self.intervals_ms.last().copied()),
-            "late_frames": self.late,
-            "missed_refreshes": self.missed,
-        })
+    let count = intervals_ms.len();
+    let mean = intervals_ms.iter().sum::<f64>() / count as f64;
+    let variance = intervals_ms.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / count as f64;
+    // Without intervals there is no figure; JSON has null for that.
+    let figure = |value: Option<f64>| value.filter(|value| value.is_finite()).map(rounded);
+    FlipFacts {
+        refresh_hz,
+        intervals: count as u64,
+        interval_median_ms: figure(intervals_ms.get(count / 2).copied()),
+        interval_sd_ms: figure(Some(variance.sqrt())),
+        interval_min_ms: figure(intervals_ms.first().copied()),
+        interval_max_ms: figure(intervals_ms.last().copied()),
+        late_frames: late.len() as u64,
+        missed_refreshes: late.iter().sum(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, outline, percent};
 use crate::rsa::{SecondOrder, SimilarityMatrix};
-use crate::study::{ImageRecord, Layer, Weights, file};
+use crate::study::{Fault, ImageRecord, Layer, TriggerFacts, Weights, file};
 
 const TEMPLATE: &str = include_str!("report.html.j2");
 /// A planted region counts as recovered when its layer is the best in so large a share of its voxels.
@@ -269,7 +269,8 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
         let worst = worst.map_or("onset errors not known".into(), |ms| format!("onsets within {} ms", number(ms, 2)));
         let late = summary.late_frames.map_or("–".into(), |count| count.to_string());
         tiles.push(Tile { label: "Late frames", value: late, note: worst, verdict, word });
-        let faulty = runs.iter().filter_map(|run| run.trigger.as_ref()).any(|trigger| !trigger.sound);
+        let faulty =
+            runs.iter().filter_map(|run| run.trigger.as_ref()).any(|trigger| !trigger.verdict.faults().is_empty());
         let (verdict, word) = match &summary.trigger_verdict {
             None => (Neutral, "not judged"),
             Some(_) if faulty => (Bad, "look at the session"),
@@ -447,38 +448,30 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
     if !figures.sources.is_empty() {
         fact("Onsets measured", figures.sources.join(", "));
     }
-    let late = match (figures.late_frames, figures.missed_refreshes) {
-        (None, _) => "not counted".into(),
-        (Some(late), Some(missed)) if late > 0 => {
-            format!("{late}, over which {} passed", counted(missed as usize, "refresh"))
-        }
-        (Some(late), _) => late.to_string(),
-    };
-    fact("Late frames", late);
-    if let Some(frame_ms) = figures.frame_ms {
-        fact("Screen", format!("a refresh every {} ms ({} Hz)", number(frame_ms, 3), number(1000.0 / frame_ms, 2)));
-    }
-    if let Some(ms) = figures.interval_ms {
-        let (median, sd) = (number(ms.median, 3), number(ms.sd, 3));
-        let range = format!("from {} to {}", number(ms.min, 3), number(ms.max, 3));
+    if let Some(flips) = &figures.flips {
+        let late = match flips.late_frames {
+            0 => "0".into(),
+            late => format!("{late}, over which {} passed", counted(flips.missed_refreshes as usize, "refresh")),
+        };
+        fact("Late frames", late);
+        let frame_ms = number(1000.0 / flips.refresh_hz, 3);
+        fact("Screen", format!("a refresh every {frame_ms} ms ({} Hz)", number(flips.refresh_hz, 2)));
+        let (median, sd) = (number(flips.interval_median_ms, 3), number(flips.interval_sd_ms, 3));
+        let range = format!("from {} to {}", number(flips.interval_min_ms, 3), number(flips.interval_max_ms, 3));
         fact("Flip to flip", format!("median {median} ms, SD {sd} ms, {range} ms"));
     }
-    let trigger = match &figures.trigger {
-        None => "not judged".into(),
-        Some(trigger) => {
-            let expected = trigger.expected.map_or(String::new(), |expected| format!(" of {expected}"));
-            let source = trigger.source.as_ref().map_or(String::new(), |source| format!(" from {source}"));
-            format!("{}: {}{expected} pulses{source}", trigger.verdict, figures.pulses_s.len())
-        }
-    };
-    fact("Trigger", trigger);
+    if let Some(trigger) = &figures.trigger {
+        let (verdict, received) = (trigger.verdict.name(), figures.pulses_s.len());
+        let TriggerFacts { expected_pulses, source, .. } = trigger;
+        fact("Trigger", format!("{verdict}: {received} of {expected_pulses} pulses from {source}"));
+    }
     RunPage {
         id: format!("run-{}", k + 1),
         emulated: run.facts.as_ref().is_some_and(|facts| facts.emulated),
         facts,
-        reasons: figures.trigger.as_ref().map(|trigger| trigger.reasons.clone()).unwrap_or_default(),
+        reasons: figures.trigger.iter().flat_map(|trigger| trigger.verdict.faults()).map(Fault::to_string).collect(),
         raster: raster(&shown),
-        errors: (!errors.is_empty()).then(|| onset_errors(&name, errors, figures.end_s, figures.frame_ms)),
+        errors: (!errors.is_empty()).then(|| onset_errors(&name, errors, figures.end_s, figures.frame_ms())),
         name,
     }
 }

@@ -92,9 +92,9 @@ impl Summary {
         let analyzed_as_emulated = findings.participants.iter().filter_map(|p| p.analysis.emulated);
         let emulated: Vec<bool> = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated).collect();
         let complete: Vec<bool> = facts().map(|facts| facts.complete).collect();
-        let late: Vec<u64> = runs.iter().filter_map(|run| run.late_frames).collect();
-        let verdicts = || runs.iter().filter_map(|run| run.trigger.as_ref());
-        let verdict = verdicts().find(|trigger| !trigger.sound).or_else(|| verdicts().next());
+        let late: Vec<u64> = runs.iter().filter_map(|run| Some(run.flips.as_ref()?.late_frames)).collect();
+        let verdicts = || runs.iter().filter_map(|run| Some(&run.trigger.as_ref()?.verdict));
+        let verdict = verdicts().find(|verdict| !verdict.faults().is_empty()).or_else(|| verdicts().next());
         let pairs = pair_count(manifest.images.len());
         let here = Provenance::here();
         let mut versions = BTreeMap::from([
@@ -125,7 +125,7 @@ impl Summary {
             trials: runs.iter().map(|run| run.trials).sum(),
             null_trials: runs.iter().map(|run| run.null_trials).sum(),
             late_frames: (!late.is_empty()).then(|| late.iter().sum()),
-            trigger_verdict: verdict.map(|trigger| trigger.verdict.clone()),
+            trigger_verdict: verdict.map(|verdict| verdict.name().to_owned()),
             onset_error_mean_ms: mean(&errors),
             onset_error_max_abs_ms: errors.iter().map(|error| error.abs()).max_by(f64::total_cmp),
             emulated: (!emulated.is_empty()).then(|| emulated.iter().any(|&emulated| emulated)),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::study::{error::Error, file, table, table::Table};
+use crate::study::{error::Error, file, table, table::Table, verdict::Verdict};
 
 /// The rows of an `events.tsv`, sorted by onset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,9 +59,48 @@ pub struct RunFacts {
     pub tr_s: f64,
     /// When each trigger came, in seconds from the first stored volume.
     pub pulses_s: Vec<f64>,
+    /// What became of the triggers.
+    pub trigger: TriggerFacts,
+    /// What became of the frames.
+    pub flips: FlipFacts,
     /// Everything else that the presenting program wrote, kept as it is.
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+/// What became of a run's triggers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriggerFacts {
+    /// What the pulses say.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The port or key that was listened to.
+    pub source: String,
+    /// Of dummies and volumes.
+    pub expected_pulses: u32,
+    /// Bytes that came and were no pulse.
+    pub other_bytes: u64,
+}
+
+/// What became of a run's frames.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FlipFacts {
+    /// Refreshes of the screen a second.
+    pub refresh_hz: f64,
+    /// How many intervals from one flip to the next were measured.
+    pub intervals: u64,
+    /// Their median; like the other figures `None` where there are none.
+    pub interval_median_ms: Option<f64>,
+    /// Their standard deviation.
+    pub interval_sd_ms: Option<f64>,
+    /// The shortest.
+    pub interval_min_ms: Option<f64>,
+    /// The longest.
+    pub interval_max_ms: Option<f64>,
+    /// Frames that came later than the refresh after the one before.
+    pub late_frames: u64,
+    /// Refreshes that passed without a new frame.
+    pub missed_refreshes: u64,
 }
 
 const COLUMNS: [(&str, &str, Option<&str>); 8] = [
@@ -188,6 +227,7 @@ impl RunFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::verdict::Fault;
 
     #[test]
     fn what_is_written_is_read() {
@@ -226,13 +266,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.json");
         let mut more = Map::new();
-        more.insert("late_frames".into(), json!(0));
+        more.insert("seed".into(), json!(1));
+        let faults = vec![Fault::Missing { after_pulse: 1, count: 2 }];
         let facts = RunFacts {
             emulated: true,
             complete: false,
             image_set_sha256: "cd".into(),
             tr_s: 2.0,
             pulses_s: vec![0.0, 2.0],
+            trigger: TriggerFacts {
+                verdict: Verdict::Faulty { faults },
+                source: "/dev/ttyS0".into(),
+                expected_pulses: 4,
+                other_bytes: 1,
+            },
+            flips: FlipFacts { refresh_hz: 60.0, interval_min_ms: Some(16.5), late_frames: 2, ..FlipFacts::default() },
             more,
         };
         facts.write(&path, Map::new()).unwrap();

@@ -16,9 +16,10 @@ mod progress;
 mod provenance;
 mod seed;
 pub mod table;
+mod verdict;
 
 pub use error::Error;
-pub use events::{Event, Events, OnsetSource, RunFacts};
+pub use events::{Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
 pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, Weights};
 pub use layer::Layer;
 pub use models::Models;
@@ -27,3 +28,4 @@ pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};
 pub use provenance::Provenance;
 pub use seed::{Seed, Stream};
+pub use verdict::{Fault, Verdict};
