@@ -306,7 +306,8 @@ fn a_synthesis_that_is_told_to_stop_leaves_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         assert!(synthesis.try_wait().unwrap().is_none(), "it ended by itself");
     }
-    let interrupt = std::process::Command::new("kill").arg("-INT").arg(synthesis.id().to_string()).status().unwrap();
+    let interrupt = format!("kill -INT {}", synthesis.id());
+    let interrupt = std::process::Command::new("sh").arg("-c").arg(interrupt).status().unwrap();
     assert!(interrupt.success());
     assert_eq!(synthesis.wait().unwrap().code(), Some(130));
     assert_eq!(study.entries(), ["recipe.toml"]);
