@@ -293,7 +293,7 @@ fn every_recipe_of_the_project_is_sound() {
 #[test]
 fn a_synthesis_that_is_told_to_stop_leaves_nothing() {
     let study = Study::new();
-    std::fs::write(study.path("recipe.toml"), RECIPE.replace("steps = 3", "steps = 100000")).unwrap();
+    std::fs::write(study.path("recipe.toml"), RECIPE.replace("steps = 3", "steps = 3000")).unwrap();
     let mut synthesis = std::process::Command::new(env!("CARGO_BIN_EXE_layerprint"))
         .arg("synthesize")
         .arg(study.path("recipe.toml"))
