@@ -23,7 +23,10 @@ const SEED: Seed = Seed(1);
 
 /// Run the whole study on this machine: synthesize, present, simulate, analyze, report
 #[derive(Debug, clap::Args)]
-#[command(after_help = "What is done already is kept: a demo that was interrupted goes on where it was.")]
+#[command(
+    after_help = "Steps that are done are kept. A demo that was stopped in the middle of its run (step 2) needs another \
+                        folder: what a run has written down is never overwritten."
+)]
 pub struct Arguments {
     /// The folder for everything that is made
     #[arg(long, value_name = "DIR", default_value = "layerprint-demo")]
