@@ -4,8 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [&[&str]; 5] =
-    [&["rsa"], &["study"], &["brain"], &["synthesize", "present", "analyze", "simulate", "report"], &["cli"]];
+const FLOORS: [&[&str]; 5] = [
+    &["rsa"],
+    &["study"],
+    &["brain", "figures"],
+    &["synthesize", "present", "analyze", "simulate", "report"],
+    &["cli"],
+];
 
 const HOMES: [(&str, &str); 6] = [
     ("nifti", "brain/nifti_file.rs"),

@@ -9,8 +9,7 @@ use std::sync::mpsc;
 
 use assert_cmd::Command;
 use layerprint::study::Silent;
-use layerprint::synthesize::Source;
-use layerprint::synthesize::weights::Parameters;
+use layerprint::synthesize::network::{Parameters, Source};
 use predicates::prelude::{PredicateBooleanExt, predicate::str::contains};
 use sha1::{Digest, Sha1};
 

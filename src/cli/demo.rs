@@ -9,7 +9,8 @@ use crate::present::{self, Protocol, Scanner, Screen, Session};
 use crate::simulate::{Participant, Settings};
 use crate::study::bids::Label;
 use crate::study::{ImageSet, Progress, Seed, Weights, file};
-use crate::synthesize::{Choice, Computer, Recipe, Source};
+use crate::synthesize::network::Source;
+use crate::synthesize::{Choice, Computer, Recipe};
 use crate::{analyze, report, simulate, synthesize};
 
 /// The demo's settings are part of the program, so that it runs in any folder.

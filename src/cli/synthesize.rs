@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::progress::Terminal;
 use crate::study::{ImageSet, Seed};
-use crate::synthesize::{self, Choice, Computer, Recipe, Source};
+use crate::synthesize::network::Source;
+use crate::synthesize::{self, Choice, Computer, Recipe};
 
 /// Synthesize an image set whose layers have distinct fingerprints
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::progress::Terminal;
-use crate::synthesize::{self, Download, PUBLISHED_SHA1, PUBLISHED_URL, Source, weights};
+use crate::synthesize::network::{self, Download, PUBLISHED_SHA1, PUBLISHED_URL, Source, weights};
 
 /// Fetch, import or show the network's weights
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Action::Fetch { url, sha1, timeout_s, if_missing: _ } => {
             let timeout = Duration::from_secs(timeout_s);
             let sha1 = sha1.unwrap_or_else(|| PUBLISHED_SHA1.into());
-            let (cached, parameters) = synthesize::fetch(&Download { url, sha1, timeout }, &Terminal)?;
+            let (cached, parameters) = network::fetch(&Download { url, sha1, timeout }, &Terminal)?;
             println!("{}: weights {}", cached.display(), parameters.sha256());
         }
         Action::Import { file } => {

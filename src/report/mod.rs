@@ -3,7 +3,6 @@
 //! other jobs saved.
 
 mod error;
-mod figures;
 mod output;
 mod page;
 mod session;

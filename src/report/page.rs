@@ -5,11 +5,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::report::error::Error;
-use crate::report::figures::{
+use crate::figures::{
     AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, bars, color_bar, data_uri, heatmap, mosaic,
     onset_errors, raster,
 };
+use crate::report::error::Error;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;

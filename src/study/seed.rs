@@ -29,6 +29,16 @@ pub enum Stream {
     SimulatedNoise = 6,
     /// The motion of a simulated participant.
     SimulatedMotion = 7,
+    /// The views that the ascent sees.
+    Views = 8,
+    /// The views that an image set is evaluated on.
+    HeldOutViews = 9,
+    /// The patterns and the noise of the power simulation.
+    PowerSimulation = 10,
+    /// Which photographs a selection tries.
+    Selection = 11,
+    /// The disturbed networks that the ascent sees.
+    ModelViews = 12,
 }
 
 impl Seed {

@@ -6,9 +6,10 @@ use crate::study::Picture;
 use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, file};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
+use crate::synthesize::measure;
 use crate::synthesize::network::Network;
-use crate::synthesize::weights::Source;
-use crate::synthesize::{architecture, measure};
+use crate::synthesize::network::architecture;
+use crate::synthesize::network::weights::Source;
 
 /// The fewest images whose RSM has something to correlate.
 const FEWEST: usize = 3;

@@ -5,10 +5,10 @@ use tch::{Kind, Tensor};
 use crate::rsa::{Rsm, pairs};
 use crate::study::Picture;
 use crate::study::{Layer, Models, Progress};
-use crate::synthesize::architecture;
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::network::Network;
+use crate::synthesize::network::architecture;
 
 /// How many pictures pass through the network together.
 const BATCH: usize = 16;

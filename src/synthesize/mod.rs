@@ -1,21 +1,17 @@
 //! Makes image sets: a recipe goes in, a folder of PNGs whose layers have distinct RSMs comes out. A folder of images that
 //! exist already becomes an image set too. The only room with tensors.
 
-mod architecture;
-mod array;
 mod ascent;
-mod caffemodel;
 mod device;
 mod error;
-mod fetch;
 mod fingerprint;
 mod measure;
-mod network;
+pub mod network;
 mod objective;
 mod parametrization;
+mod range;
 mod recipe;
-mod transform;
-pub mod weights;
+mod view;
 
 use std::path::Path;
 
@@ -25,15 +21,12 @@ use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, P
 
 pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;
-pub use crate::synthesize::fetch::{Download, PUBLISHED_SHA1, PUBLISHED_URL, fetch};
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
-pub use crate::synthesize::weights::Source;
 
 use crate::study::Picture;
-use crate::synthesize::network::Network;
+use crate::synthesize::network::{Network, Source, architecture};
 use crate::synthesize::parametrization::Fourier;
-use crate::synthesize::transform::{AsIs, View};
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.
 ///
@@ -104,7 +97,7 @@ fn synthesized(
 
     let stage = progress.stage("synthesizing", recipe.ascent.steps.into());
     let best = ascent::descend(&recipe.ascent, &start, |_, coefficients| {
-        let seen = AsIs.of(&fourier.images(coefficients));
+        let seen = fourier.images(coefficients);
         let activations = network.activations(&network.input(&seen), depth);
         let rsms: Vec<Tensor> = wanted.iter().map(|&layer| objective::rsm(&activations[layer])).collect();
         stage.figures(&objective::figures(&rsms));

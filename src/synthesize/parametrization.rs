@@ -7,7 +7,8 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
 use crate::study::{Seed, Stream};
-use crate::synthesize::recipe::{Range, Start};
+use crate::synthesize::range::Range;
+use crate::synthesize::recipe::Start;
 
 /// Square root of the covariance of red, green and blue over ImageNet, as lucid gives it: from decorrelated channels
 /// (nearly lightness, then two colour contrasts) to red, green, blue. Divided by its longest column where it is used.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::{checked, not_negative, positive};
 use crate::study::{Layer, Seed, file};
-use crate::synthesize::architecture;
 use crate::synthesize::error::Error;
+use crate::synthesize::network::architecture;
+use crate::synthesize::range::{Range, within};
 
 /// How an image set is synthesized. Read from a file and checked there; nothing has a hidden default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,23 +78,6 @@ pub struct Ascent {
     pub(in crate::synthesize) final_learning_rate: f64,
 }
 
-/// A closed range of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Range([f64; 2]);
-
-impl Range {
-    /// The number `part` (0..=1) of the way from the low end to the high one.
-    pub fn linear(self, part: f64) -> f64 {
-        self.0[0] + part * (self.0[1] - self.0[0])
-    }
-
-    /// The same on a logarithmic scale; both ends must be positive.
-    pub fn geometric(self, part: f64) -> f64 {
-        self.0[0] * (self.0[1] / self.0[0]).powf(part)
-    }
-}
-
 impl Recipe {
     /// Reads a recipe from a file.
     pub fn read(path: &Path) -> Result<Recipe, Error> {
@@ -131,11 +115,6 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 fn step_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     checked(deserializer, "at least 1 step", |&steps| steps >= 1)
-}
-
-fn within<'de, D: Deserializer<'de>>(deserializer: D, low: f64, high: f64) -> Result<Range, D::Error> {
-    let expected = format!("a range [low, high] within {low} to {high}");
-    checked(deserializer, &expected, |&Range([a, b])| low <= a && a <= b && b <= high)
 }
 
 fn contrast<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {

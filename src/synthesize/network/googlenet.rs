@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::synthesize::architecture::{BLOCKS, Block};
-use crate::synthesize::weights::Parameters;
+use crate::synthesize::network::architecture::{BLOCKS, Block};
+use crate::synthesize::network::weights::Parameters;
 
 /// The mean colour that the network was trained without: blue, green, red, 0..=255.
 const MEAN_BGR: [f32; 3] = [104.0, 117.0, 123.0];
@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
     use crate::study::{Seed, file};
-    use crate::synthesize::architecture;
+    use crate::synthesize::network::architecture;
 
     /// Mean, SD, largest and first eight values in the order of (channels, height, width).
     fn figures(activations: &Tensor) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! A run in time: what was shown when, and how far from when it was meant to be.
 
-use crate::report::figures::svg::{Anchor, Svg};
+use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
 const TEXT: &str = "#2b303b";

@@ -1,7 +1,7 @@
 //! Square matrices as coloured cells, and the bar that explains the colours.
 
-use crate::report::figures::color::{Rgb, Scale};
-use crate::report::figures::svg::{Anchor, Svg};
+use crate::figures::color::{Rgb, Scale};
+use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
 const TEXT: &str = "#2b303b";

@@ -1,7 +1,7 @@
 //! A bar for each layer.
 
-use crate::report::figures::color::Rgb;
-use crate::report::figures::svg::{Anchor, Svg};
+use crate::figures::color::Rgb;
+use crate::figures::svg::{Anchor, Svg};
 
 const TEXT: &str = "#2b303b";
 const QUIET: &str = "#5b6270";

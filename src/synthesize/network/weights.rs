@@ -9,7 +9,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::study::{self, NetworkRecord, Progress, Seed, Stream, Weights, file};
-use crate::synthesize::{architecture, array::Array, caffemodel, error::Error};
+use crate::synthesize::error::Error;
+use crate::synthesize::network::{architecture, array::Array, caffemodel};
 
 /// The variable that names a file of weights.
 pub const VARIABLE: &str = "LAYERPRINT_WEIGHTS";

@@ -10,7 +10,7 @@ use ureq::http::{Response, StatusCode, header};
 
 use crate::study::{self, Progress, file};
 use crate::synthesize::error::Error;
-use crate::synthesize::weights::{self, Parameters};
+use crate::synthesize::network::weights::{self, Parameters};
 
 /// Where the Berkeley Vision and Learning Center publishes the weights.
 pub const PUBLISHED_URL: &str = "http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel";

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::report::figures::color::Rgb;
-use crate::report::figures::svg::{Anchor, Svg};
+use crate::figures::color::Rgb;
+use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
 const TEXT: &str = "#2b303b";

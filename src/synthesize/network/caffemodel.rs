@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use crate::synthesize::array::Array;
+use crate::synthesize::network::array::Array;
 
 #[derive(Clone, PartialEq, Message)]
 struct Net {
