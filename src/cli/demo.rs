@@ -10,7 +10,7 @@ use crate::simulate::{Participant, Settings};
 use crate::study::bids::Label;
 use crate::study::{ImageSet, Progress, Seed, Weights, file};
 use crate::synthesize::network::Source;
-use crate::synthesize::{Choice, Computer, Recipe};
+use crate::synthesize::{Choice, Computer, Precision, Recipe};
 use crate::{analyze, report, simulate, synthesize};
 
 /// The demo's settings are part of the program, so that it runs in any folder.
@@ -52,7 +52,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     progress.say("the whole study takes about three minutes on two processors, of which the run takes half");
 
     step(progress, "1 of 5: synthesize 16 images", &place.images, || {
-        synthesize::run(&recipe, &weights, &Computer::choose(Choice::Auto, None)?, &place.images, progress)?;
+        synthesize::run(
+            &recipe,
+            &weights,
+            &Computer::choose(Choice::Auto, Precision::Float32, None)?,
+            &place.images,
+            progress,
+        )?;
         Ok(())
     })?;
     let images = ImageSet::load(&place.images)?;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::{Computing, tell};
-use crate::synthesize;
+use crate::synthesize::network::{Tap, check_selection};
+use crate::synthesize::{self, Precision};
 
 /// Measure the layer RSMs of a folder of PNGs
 #[derive(Debug, clap::Args)]
@@ -14,13 +15,27 @@ pub struct Arguments {
     /// The image set to make; must not exist
     #[arg(long, value_name = "SET")]
     out: PathBuf,
+    /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b]
+    #[arg(long, value_name = "LAYER,...", value_parser = selection)]
+    layers: Option<Selection>,
     #[command(flatten)]
     computing: Computing,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (weights, computer) = arguments.computing.choose()?;
-    let set = synthesize::fingerprint(&arguments.images, &weights, &computer, &arguments.out, &Terminal)?;
+    let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
+    let taps = arguments.layers.map_or_else(Tap::outputs, |Selection(taps)| taps);
+    let set = synthesize::fingerprint(&arguments.images, &taps, &weights, &computer, &arguments.out, &Terminal)?;
     tell(&set);
     Ok(())
+}
+
+/// Layers as the command line names them.
+#[derive(Clone, Debug)]
+struct Selection(Vec<Tap>);
+
+fn selection(text: &str) -> Result<Selection, String> {
+    let taps = text.split(',').map(str::parse).collect::<Result<Vec<Tap>, String>>()?;
+    check_selection(&taps)?;
+    Ok(Selection(taps))
 }

@@ -83,6 +83,8 @@ pub struct SynthesisRecord {
     pub device: String,
     /// The number of threads: float sums depend on it.
     pub threads: u32,
+    /// What the network computed in while the images were made: `float32`, `tf32` or `bf16`. RSMs are measured in float32.
+    pub precision: String,
     /// Every setting of the recipe as used.
     pub recipe: toml::Table,
 }

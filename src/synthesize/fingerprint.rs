@@ -7,17 +7,17 @@ use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, P
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::measure;
-use crate::synthesize::network::Network;
-use crate::synthesize::network::architecture;
 use crate::synthesize::network::weights::Source;
+use crate::synthesize::network::{Network, Tap, architecture};
 
 /// The fewest images whose RSM has something to correlate.
 const FEWEST: usize = 3;
 
 /// Makes an image set in the new folder `out` from the PNGs of `folder`: in the order of their names, copied byte by byte,
-/// all of one size of at least 64 x 64 px. Every layer is measured. Files that are no PNGs are left behind, and named.
+/// all of one size of at least 64 x 64 px. Measured at `taps`. Files that are no PNGs are left behind, and named.
 pub fn fingerprint(
     folder: &Path,
+    taps: &[Tap],
     weights: &Source,
     computer: &Computer,
     out: &Path,
@@ -38,18 +38,19 @@ pub fn fingerprint(
     }
 
     let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer.device);
+    let network = Network::new(&parameters, computer);
     let size_px = [pictures[0].width, pictures[0].height];
     progress.say(&format!(
-        "{} images of {} x {} px, 12 layers of {} ({})",
+        "{} images of {} x {} px, {} layers of {} ({})",
         files.len(),
         size_px[0],
         size_px[1],
+        taps.len(),
         architecture::NAME,
         weights.describe()
     ));
     let names = images.iter().map(|image| image.name().to_owned()).collect();
-    let models = measure::models(&network, computer, &architecture::layers(), names, &pictures, progress)?;
+    let models = measure::models(&network, computer, taps, names, &pictures, progress)?;
     let manifest = Manifest {
         size_px,
         provenance: Provenance::here(),

@@ -4,11 +4,10 @@ use tch::{Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
 use crate::study::Picture;
-use crate::study::{Layer, Models, Progress};
+use crate::study::{Models, Progress};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::Network;
-use crate::synthesize::network::architecture;
+use crate::synthesize::network::{Network, Tap};
 
 /// How many pictures pass through the network together.
 const BATCH: usize = 16;
@@ -16,38 +15,36 @@ const BATCH: usize = 16;
 /// How many units of a layer are in double precision at a time.
 const UNITS_AT_ONCE: i64 = 1 << 16;
 
-/// The RSMs of some layers (in the network's order) over pictures of one size, named in their order.
+/// The RSMs at some taps over pictures of one size, named in their order.
 pub fn models(
     network: &Network,
     computer: &Computer,
-    layers: &[Layer],
+    taps: &[Tap],
     names: Vec<String>,
     pictures: &[Picture],
     progress: &dyn Progress,
 ) -> Result<Models, Error> {
     let stage = progress.stage("measuring", pictures.len() as u64);
-    let wanted = architecture::positions(layers);
-    let depth = wanted.last().map_or(0, |last| last + 1);
-    let mut patterns: Vec<Vec<Tensor>> = wanted.iter().map(|_| Vec::new()).collect();
+    let mut patterns: Vec<Vec<Tensor>> = taps.iter().map(|_| Vec::new()).collect();
     for batch in pictures.chunks(BATCH) {
         tch::no_grad(|| {
             let images: Vec<Tensor> = batch.iter().map(tensor).collect();
             let images = Tensor::stack(&images, 0).to_device(computer.device).to_kind(Kind::Float) / 255.0;
-            let activations = network.activations(&network.input(&images), depth);
-            for (layer, patterns) in wanted.iter().zip(&mut patterns) {
-                patterns.push(activations[*layer].reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
+            let activations = network.activations(&network.input(&images), taps);
+            for (activations, patterns) in activations.iter().zip(&mut patterns) {
+                patterns.push(activations.reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
             }
         });
         stage.advance(batch.len() as u64);
     }
     let rsms: Vec<Rsm> = patterns.iter().map(|batches| rsm(&Tensor::cat(batches, 0))).collect();
-    for (layer, rsm) in layers.iter().zip(&rsms) {
+    for (tap, rsm) in taps.iter().zip(&rsms) {
         if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
-            let (layer, image_a, image_b) = (layer.to_string(), names[i].clone(), names[j].clone());
+            let (layer, image_a, image_b) = (tap.to_string(), names[i].clone(), names[j].clone());
             return Err(Error::Undefined { layer, image_a, image_b });
         }
     }
-    Ok(Models::new(names, layers.to_vec(), rsms))
+    Ok(Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), rsms))
 }
 
 /// The picture as (3, height, width), 0..=255.

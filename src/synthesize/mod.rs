@@ -19,7 +19,7 @@ use tch::{Kind, Tensor};
 
 use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file};
 
-pub use crate::synthesize::device::{Choice, Computer};
+pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
@@ -42,7 +42,7 @@ pub fn run(
 ) -> Result<ImageSet, Error> {
     let output = Output::claim(out)?;
     let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer.device);
+    let network = Network::new(&parameters, computer);
     progress.say(&format!(
         "{} images of {px} x {px} px, {} layers of {} ({}), {} steps on {} with {} threads",
         recipe.images,
@@ -64,7 +64,9 @@ pub fn run(
     let pictures = files.iter().map(|file| Picture::read(&output.path(file))).collect::<Result<Vec<_>, _>>()?;
     let images = files.iter().map(|name| record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
     let names = images.iter().map(|image| image.name().to_owned()).collect();
-    let models = measure::models(&network, computer, &recipe.layers, names, &pictures, progress)?;
+    let measuring = computer.measuring();
+    let network = Network::new(&parameters, &measuring);
+    let models = measure::models(&network, &measuring, &recipe.layers, names, &pictures, progress)?;
     let manifest = Manifest {
         size_px: [recipe.size_px; 2],
         provenance: Provenance::here(),
@@ -74,6 +76,7 @@ pub fn run(
             seed: recipe.seed,
             device: computer.name().into(),
             threads: computer.threads,
+            precision: computer.precision.name().into(),
             recipe: toml::Table::try_from(recipe).expect("a recipe is a table"),
         }),
         images,
@@ -92,14 +95,12 @@ fn synthesized(
     let looks = parametrization::looks(&recipe.start, recipe.images, recipe.seed);
     let fourier = Fourier::new(&looks, recipe.size_px, (Kind::Float, computer.device));
     let start = parametrization::coefficients(recipe.images, recipe.size_px, recipe.seed).to_device(computer.device);
-    let wanted: Vec<usize> = architecture::positions(&recipe.layers);
-    let depth = wanted.last().map_or(0, |last| last + 1);
 
     let stage = progress.stage("synthesizing", recipe.ascent.steps.into());
     let best = ascent::descend(&recipe.ascent, &start, |_, coefficients| {
         let seen = fourier.images(coefficients);
-        let activations = network.activations(&network.input(&seen), depth);
-        let rsms: Vec<Tensor> = wanted.iter().map(|&layer| objective::rsm(&activations[layer])).collect();
+        let activations = network.activations(&network.input(&seen), &recipe.layers);
+        let rsms: Vec<Tensor> = activations.iter().map(objective::rsm).collect();
         stage.figures(&objective::figures(&rsms));
         stage.advance(1);
         objective::value(&recipe.objective, &rsms)

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::{checked, not_negative, positive};
-use crate::study::{Layer, Seed, file};
+use crate::study::{Seed, file};
 use crate::synthesize::error::Error;
-use crate::synthesize::network::architecture;
+use crate::synthesize::network::{Tap, architecture, check_selection};
 use crate::synthesize::range::{Range, within};
 
 /// How an image set is synthesized. Read from a file and checked there; nothing has a hidden default.
@@ -26,8 +26,8 @@ pub struct Recipe {
     #[serde(deserialize_with = "size")]
     pub(in crate::synthesize) size_px: u32,
     /// The layers whose RSMs shall differ.
-    #[serde(deserialize_with = "known_layers")]
-    pub(in crate::synthesize) layers: Vec<Layer>,
+    #[serde(deserialize_with = "selection")]
+    pub(in crate::synthesize) layers: Vec<Tap>,
     pub(in crate::synthesize) start: Start,
     pub(in crate::synthesize) objective: Objective,
     pub(in crate::synthesize) ascent: Ascent,
@@ -133,16 +133,8 @@ fn brightness<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Er
     within(deserializer, -6.0, 6.0)
 }
 
-fn known_layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Layer>, D::Error> {
-    let layers = Vec::<Layer>::deserialize(deserializer)?;
-    let known = architecture::layers();
-    if let Some(unknown) = layers.iter().find(|layer| !known.contains(layer)) {
-        let names: Vec<&str> = known.iter().map(Layer::name).collect();
-        return Err(D::Error::custom(format!("the network has no layer {unknown}: it has {}", names.join(", "))));
-    }
-    let in_order: Vec<Layer> = known.into_iter().filter(|layer| layers.contains(layer)).collect();
-    if in_order.len() < 2 || in_order != layers {
-        return Err(D::Error::custom("expected at least two layers, each once, in the order of the network"));
-    }
-    Ok(layers)
+fn selection<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tap>, D::Error> {
+    let taps = Vec::<Tap>::deserialize(deserializer)?;
+    check_selection(&taps).map_err(D::Error::custom)?;
+    Ok(taps)
 }
