@@ -50,23 +50,23 @@ impl Disturbance {
     /// both, for a ReLU lets a positive factor pass.
     pub fn of(&mut self, weight: &Tensor, bias: &Tensor) -> (Tensor, Tensor) {
         let (outputs, inputs, _, _) = weight.size4().expect("a kernel");
-        let like_weight = |values: &[f32], shape: &[i64]| {
-            Tensor::from_slice(values).view(shape).to_kind(weight.kind()).to_device(weight.device())
+        let tensor = |values: &[f32], shape: &[i64]| {
+            Tensor::from_slice(values).view(shape).to_kind(bias.kind()).to_device(bias.device())
         };
-        let (mut weight, mut bias) = (weight.shallow_clone(), bias.shallow_clone());
-        if self.noise > 0.0 {
+        let weight = if self.noise > 0.0 {
             let factors = StandardNormal.sample_iter(&mut self.chance).map(|z: f32| 1.0 + self.noise as f32 * z);
             let factors: Vec<f32> = factors.take((outputs * inputs) as usize).collect();
-            weight = weight * like_weight(&factors, &[outputs, inputs, 1, 1]);
+            weight * tensor(&factors, &[outputs, inputs, 1, 1])
+        } else {
+            weight.shallow_clone()
+        };
+        if self.dropout == 0.0 {
+            return (weight, bias.shallow_clone());
         }
-        if self.dropout > 0.0 {
-            let kept = (1.0 / (1.0 - self.dropout)) as f32;
-            let mut gain = || if self.chance.random::<f64>() < self.dropout { 0.0 } else { kept };
-            let gains: Vec<f32> = (0..outputs).map(|_| gain()).collect();
-            weight = weight * like_weight(&gains, &[outputs, 1, 1, 1]);
-            bias = bias * like_weight(&gains, &[outputs]);
-        }
-        (weight, bias)
+        let kept = (1.0 / (1.0 - self.dropout)) as f32;
+        let mut gain = || if self.chance.random::<f64>() < self.dropout { 0.0 } else { kept };
+        let gains: Vec<f32> = (0..outputs).map(|_| gain()).collect();
+        (weight * tensor(&gains, &[outputs, 1, 1, 1]), bias * tensor(&gains, &[outputs]))
     }
 }
 
