@@ -12,25 +12,39 @@ use tempfile::TempDir;
 
 const RECIPE: &str = r#"
 name = "tiny"
-seed = 11
+seeds = [11]
 images = 4
 size_px = 64
 layers = ["conv1", "conv2", "3a", "4e", "5b"]
 
 [start]
+kind = "noise"
 contrast = [0.5, 3.0]
 slope = [0.6, 1.6]
 saturation = [0.0, 2.0]
 brightness = [-0.5, 0.5]
 
+[parametrization]
+kind = "fourier"
+slope = 1.0
+
+[views]
+shift_px = [-2.0, 2.0]
+blur_px = [0.0, 1.0]
+noise_sd = [0.0, 0.02]
+
 [objective]
-spread_floor = 0.07
-spread_weight = 0.1
+squares = { weight = 1.0 }
+spread = { weight = 0.1, floor = 0.07 }
+keep = { weight = 0.1, memory = 0.9 }
 
 [ascent]
 steps = 3
 learning_rate = 0.1
 final_learning_rate = 0.001
+views_per_step = 1
+check_every = 2
+trial_steps = 2
 "#;
 
 /// The program with the real weights where the shared data is there, else with untrained ones.
@@ -210,7 +224,7 @@ fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
         ("\"conv2\", \"3a\"", "\"3a\", \"conv2\"", "in the order of the network"),
         ("contrast = [0.5, 3.0]", "contrast = [3.0, 0.5]", "a range [low, high]"),
         ("learning_rate = 0.1", "learning_rate = -0.1", "expected a number above 0, found -0.1"),
-        ("seed = 11\n", "", "missing field `seed`"),
+        ("seeds = [11]\n", "", "missing field `seeds`"),
     ];
     for (right, wrong, expected) in cases {
         let study = Study::new();
@@ -290,25 +304,97 @@ fn every_recipe_of_the_project_is_sound() {
     assert!(read > 0);
 }
 
-#[test]
-fn a_synthesis_that_is_told_to_stop_leaves_nothing() {
-    let study = Study::new();
-    std::fs::write(study.path("recipe.toml"), RECIPE.replace("steps = 3", "steps = 3000")).unwrap();
-    let mut synthesis = std::process::Command::new(env!("CARGO_BIN_EXE_layerprint"))
-        .arg("synthesize")
-        .arg(study.path("recipe.toml"))
-        .args(["--threads", "1", "--out"])
-        .arg(study.path("set"))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while study.entries().len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(synthesis.try_wait().unwrap().is_none(), "it ended by itself");
+/// A synthesis of this recipe under way, of one thread, its messages unheard.
+fn spawn(study: &Study, recipe: &str, out: &str, resume: bool) -> std::process::Child {
+    std::fs::write(study.path("recipe.toml"), recipe).unwrap();
+    let mut command = layerprint();
+    command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--out"]).arg(study.path(out));
+    if resume {
+        command.arg("--resume");
     }
-    let interrupt = format!("kill -INT {}", synthesis.id());
-    let interrupt = std::process::Command::new("sh").arg("-c").arg(interrupt).status().unwrap();
-    assert!(interrupt.success());
-    assert_eq!(synthesis.wait().unwrap().code(), Some(130));
-    assert_eq!(study.entries(), ["recipe.toml"]);
+    let mut process = std::process::Command::new(command.get_program());
+    process.args(command.get_args()).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    process.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap()
+}
+
+fn interrupt(process: &std::process::Child) {
+    let interrupt = format!("kill -INT {}", process.id());
+    assert!(std::process::Command::new("sh").arg("-c").arg(interrupt).status().unwrap().success());
+}
+
+/// A recipe of some seconds whose checks are rare, so that it is stopped between two.
+fn long(steps: u32) -> String {
+    RECIPE.replace("steps = 3\n", &format!("steps = {steps}\n")).replace("check_every = 2", "check_every = 7")
+}
+
+#[test]
+fn a_synthesis_that_is_told_to_stop_goes_on_bit_for_bit() {
+    let study = Study::new();
+    study.synthesize(&long(60), "whole").success();
+    let mut process = spawn(&study, &long(60), "parts", false);
+    let checkpoint = study.path("parts.unfinished/seed-11.safetensors");
+    while !checkpoint.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&process);
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(!study.path("parts").exists() && study.path("parts.unfinished/preview.png").exists());
+
+    let refused = error_text(&study.synthesize(&long(60), "parts").failure());
+    assert!(refused.contains("parts.unfinished") && refused.contains("--resume"), "{refused}");
+    let other = long(60).replace("floor = 0.07", "floor = 0.08");
+    std::fs::write(study.path("recipe.toml"), other).unwrap();
+    let resume = |study: &Study| {
+        let mut command = layerprint();
+        command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--resume", "--out"]);
+        command.arg(study.path("parts")).assert()
+    };
+    let refused = error_text(&resume(&study).failure());
+    assert!(refused.contains("another recipe"), "{refused}");
+
+    std::fs::write(study.path("recipe.toml"), long(60)).unwrap();
+    resume(&study).success().stderr(contains("going on after"));
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+}
+
+#[test]
+fn a_synthesis_killed_at_any_moment_goes_on_to_the_same_images() {
+    let kills = std::env::var("LAYERPRINT_KILLS").map_or(12, |count| count.parse().unwrap());
+    let study = Study::new();
+    let recipe = long(300).replace("seeds = [11]", "seeds = [11, 12]").replace("trial_steps = 2", "trial_steps = 14");
+    study.synthesize(&recipe, "whole").success();
+    let mut wait = 60;
+    for _ in 0..kills {
+        let mut process = spawn(&study, &recipe, "parts", true);
+        // Moments without a pattern: multiples of the golden ratio.
+        wait = (wait * 1618 / 1000) % 997;
+        std::thread::sleep(std::time::Duration::from_millis(wait + 30));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        if study.path("parts").exists() {
+            break;
+        }
+    }
+    assert!(spawn(&study, &recipe, "parts", true).wait().unwrap().success() || study.path("parts").exists());
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+    let set = ImageSet::load(&study.path("parts")).unwrap();
+    let synthesis = set.manifest().synthesis.as_ref().unwrap();
+    assert_eq!(synthesis.trials.len(), 2);
+    let best = synthesis.trials.iter().min_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+    assert_eq!(best.seed, synthesis.seed);
+}
+
+#[test]
+fn an_ascent_that_diverges_is_taken_back_or_given_up() {
+    let study = Study::new();
+    let wild = long(40).replace("learning_rate = 0.1", "learning_rate = 1e6");
+    let text = error_text(&study.synthesize(&wild, "set").failure());
+    assert!(text.contains("the ascent diverged at step") && text.contains("lower the learning rate"), "{text}");
+    assert!(!study.path("set").exists());
 }

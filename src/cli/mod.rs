@@ -53,11 +53,14 @@ enum Command {
 /// The exit code of a program that was told to stop, by the convention of shells.
 const STOPPED: i32 = 130;
 
-/// Runs the chosen subcommand. Told to stop (Ctrl-C), it takes away what is not finished; a run's journal stays.
+/// Runs the chosen subcommand. Told to stop (Ctrl-C), it lets a job that can go on later put itself in order, and
+/// otherwise takes away what is not finished; a run's journal stays.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
-        study::abandon_outputs();
-        std::process::exit(STOPPED);
+        if !study::wish_to_stop() {
+            study::abandon_outputs();
+            std::process::exit(STOPPED);
+        }
     })?;
     match arguments.command {
         #[cfg(feature = "synthesize")]

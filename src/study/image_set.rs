@@ -77,14 +77,33 @@ pub enum Weights {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SynthesisRecord {
-    /// The seed.
+    /// The seed of these images.
     pub seed: Seed,
     /// `cpu` or `cuda`.
     pub device: String,
     /// The number of threads: float sums depend on it.
     pub threads: u32,
+    /// The step whose images these are: the best of all that were checked.
+    pub step: u32,
+    /// How often the ascent was taken back because it had diverged.
+    pub rollbacks: u32,
+    /// What each seed had come to when the best was chosen; one seed makes no trial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "trial")]
+    pub trials: Vec<TrialRecord>,
     /// Every setting of the recipe as used.
     pub recipe: toml::Table,
+}
+
+/// What a seed had come to when the best of several was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRecord {
+    /// The seed.
+    pub seed: Seed,
+    /// After how many steps.
+    pub steps: u32,
+    /// The smallest objective of its checks; the smaller the better.
+    pub score: f64,
 }
 
 /// What an image set's RSMs are like.
