@@ -113,6 +113,7 @@ fn write_set(folder: &Path, kind: Kind) {
             threads: 2,
             recipe: toml::from_str(&recipe).unwrap(),
         }),
+        selection: None,
         images,
     };
     ImageSet::write(folder, &manifest, &models).unwrap();

@@ -9,8 +9,10 @@ mod measure;
 pub mod network;
 mod objective;
 mod parametrization;
+mod pngs;
 mod range;
 mod recipe;
+mod select;
 mod view;
 
 use std::path::Path;
@@ -23,6 +25,7 @@ pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
+pub use crate::synthesize::select::{Selection, select};
 
 use crate::study::Picture;
 use crate::synthesize::network::{Network, Source, architecture};
@@ -76,6 +79,7 @@ pub fn run(
             threads: computer.threads,
             recipe: toml::Table::try_from(recipe).expect("a recipe is a table"),
         }),
+        selection: None,
         images,
     };
     ImageSet::write(output.folder(), &manifest, &models)?;

@@ -1,0 +1,46 @@
+//! `layerprint select`: an image set of the best of many images.
+
+use std::path::PathBuf;
+
+use crate::cli::progress::Terminal;
+use crate::cli::synthesize::{Computing, tell};
+use crate::study::Seed;
+use crate::synthesize::{self, Recipe, Selection};
+
+/// Choose those PNGs of a folder whose layers have the most distinct fingerprints
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A folder of PNGs, all of one size
+    images: PathBuf,
+    /// How many to choose [default: the recipe's number, else 16]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=999))]
+    number: Option<u32>,
+    /// The image set to make; must not exist
+    #[arg(long, value_name = "SET")]
+    out: PathBuf,
+    /// A recipe whose layers and spread decide [default: all layers, a floor of 0.1 with a weight of 1]
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<PathBuf>,
+    /// The seed of the search [default: the recipe's, else 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    computing: Computing,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut selection = match &arguments.recipe {
+        Some(recipe) => Selection::like(&Recipe::read(recipe)?),
+        None => Selection::plain(),
+    };
+    if let Some(number) = arguments.number {
+        selection.images = number as usize;
+    }
+    if let Some(seed) = arguments.seed {
+        selection.seed = Seed(seed);
+    }
+    let (weights, computer) = arguments.computing.choose()?;
+    let set = synthesize::select(&arguments.images, &selection, &weights, &computer, &arguments.out, &Terminal)?;
+    tell(&set);
+    Ok(())
+}
