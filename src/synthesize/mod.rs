@@ -13,6 +13,7 @@ mod pngs;
 mod range;
 mod recipe;
 mod select;
+mod start;
 mod view;
 
 use std::path::Path;

@@ -2,20 +2,17 @@
 //!
 //! After lucid (Olah, Mordvintsev and Schubert 2017, "Feature Visualization", distill.pub/2017/feature-visualization).
 
-use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
 use crate::study::{Seed, Stream};
 use crate::synthesize::range::Range;
 use crate::synthesize::recipe::Start;
+use crate::synthesize::start::Deal;
 
 /// Square root of the covariance of red, green and blue over ImageNet, as lucid gives it: from decorrelated channels
 /// (nearly lightness, then two colour contrasts) to red, green, blue. Divided by its longest column where it is used.
 const COLOUR: [[f64; 3]; 3] = [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]];
-
-/// The stream of the settings that all images share out among them; the images' own streams count from 0.
-const SHARED_OUT: u32 = u32::MAX;
 
 /// How one image starts, and how strongly its coefficients act.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,20 +66,13 @@ impl Fourier {
     }
 }
 
-/// The look of each of `images` images. The values of a setting are spread evenly over its range and dealt out at random,
-/// so that every set covers the ranges.
+/// The look of each of `images` images, dealt out over the ranges.
 pub fn looks(start: &Start, images: u32, seed: Seed) -> Vec<Look> {
-    let mut chance = seed.stream(Stream::StartImages, SHARED_OUT);
-    let mut deal = |range: Range, value: fn(Range, f64) -> f64| {
-        let mut values: Vec<f64> =
-            (0..images).map(|k| value(range, (f64::from(k) + 0.5) / f64::from(images))).collect();
-        values.shuffle(&mut chance);
-        values
-    };
-    let contrast = deal(start.contrast, Range::geometric);
-    let slope = deal(start.slope, Range::linear);
-    let saturation = deal(start.saturation, Range::linear);
-    let brightness = deal(start.brightness, Range::linear);
+    let mut deal = Deal::new(images, seed);
+    let contrast = deal.out(start.contrast, Range::geometric);
+    let slope = deal.out(start.slope, Range::linear);
+    let saturation = deal.out(start.saturation, Range::linear);
+    let brightness = deal.out(start.brightness, Range::linear);
     (0..images as usize)
         .map(|k| Look { contrast: contrast[k], slope: slope[k], saturation: saturation[k], brightness: brightness[k] })
         .collect()
