@@ -116,6 +116,7 @@ fn write_set(folder: &Path, kind: Kind) {
             trials: Vec::new(),
             recipe: toml::from_str(&recipe).unwrap(),
         }),
+        selection: None,
         images,
     };
     ImageSet::write(folder, &manifest, &models).unwrap();

@@ -5,9 +5,11 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use layerprint::study::{ImageSet, Weights};
+use layerprint::rsa::{Rsm, SecondOrder, pearson};
+use layerprint::study::{ImageSet, Models, Seed, Stream, Weights};
 use layerprint::synthesize::Recipe;
 use predicates::prelude::predicate::str::contains;
+use rand::seq::index;
 use tempfile::TempDir;
 
 const RECIPE: &str = r#"
@@ -83,6 +85,12 @@ impl Study {
 
     fn fingerprint(&self, images: &Path, out: &str) -> assert_cmd::assert::Assert {
         layerprint().arg("fingerprint").arg(images).args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
+    }
+
+    fn select(&self, images: &Path, number: usize, seed: u64, out: &str) -> assert_cmd::assert::Assert {
+        let mut command = layerprint();
+        command.arg("select").arg(images).args(["-n", &number.to_string(), "--seed", &seed.to_string()]);
+        command.args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
     }
 
     /// What stands in the study's folder, hidden files too.
@@ -212,6 +220,108 @@ fn natural_photographs_have_the_layer_similarity_of_the_reference() {
             }
         }
     }
+}
+
+/// What `layerprint select` makes small without a recipe, by its formula: the soft maximum of |r| over the pairs of
+/// layers, and the lack of spread below 0.1.
+fn objective(models: &Models, members: &[usize]) -> f64 {
+    let rsms: Vec<Rsm> = models.rsms().iter().map(|rsm| rsm.reordered(members)).collect();
+    let pairs = (0..rsms.len()).flat_map(|k| (k + 1..rsms.len()).map(move |l| (k, l)));
+    let soft: Vec<f64> = pairs.map(|(k, l)| (20.0 * pearson(rsms[k].upper(), rsms[l].upper()).abs()).exp()).collect();
+    let lack: f64 = rsms.iter().map(|rsm| (1.0 - rsm.spread() / 0.1).max(0.0).powi(2)).sum();
+    (soft.iter().sum::<f64>() / soft.len() as f64).ln() / 20.0 + lack / rsms.len() as f64
+}
+
+/// The places of a set's images among all.
+fn places(set: &ImageSet, all: &ImageSet) -> Vec<usize> {
+    let place = |name: &String| all.models().images().iter().position(|image| image == name).unwrap();
+    set.models().images().iter().map(place).collect()
+}
+
+#[test]
+fn a_selection_is_the_best_of_all_and_says_so() {
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 9]);
+    study.fingerprint(&folder, "all").success();
+    study.select(&folder, 4, 1, "best").success().stdout(contains("between layers: mean |r|"));
+    let (all, best) = (ImageSet::load(&study.path("all")).unwrap(), ImageSet::load(&study.path("best")).unwrap());
+
+    let members = |bits: u32| (0..9).filter(|k| bits >> k & 1 == 1).collect::<Vec<usize>>();
+    let subsets = (0..1u32 << 9).filter(|bits| bits.count_ones() == 4).map(members);
+    let smallest = subsets.map(|members| objective(all.models(), &members)).fold(f64::INFINITY, f64::min);
+    let selection = best.manifest().selection.as_ref().unwrap();
+    assert!((selection.value - smallest).abs() < 1e-6, "{} {smallest}", selection.value);
+    assert!((objective(all.models(), &places(&best, &all)) - smallest).abs() < 1e-6);
+    assert_eq!((selection.candidates, selection.seed), (9, Seed(1)));
+    assert_eq!(selection.objective["sharpness"].as_float(), Some(20.0));
+
+    assert_eq!(best.models().images().len(), 4);
+    assert!(best.models().images().is_sorted());
+    for image in &best.manifest().images {
+        assert!(std::fs::read(folder.join(&image.file)).unwrap() == std::fs::read(best.path(image)).unwrap());
+    }
+    // The RSMs are those that the images have without the others.
+    study.fingerprint(best.folder(), "again").success();
+    let again = ImageSet::load(&study.path("again")).unwrap();
+    for (found, expected) in best.models().rsms().iter().zip(again.models().rsms()) {
+        assert!(found.upper().iter().zip(expected.upper()).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    study.select(&folder, 4, 1, "same").success();
+    assert_eq!(ImageSet::load(&study.path("same")).unwrap().sha256(), best.sha256());
+}
+
+#[test]
+fn a_selection_takes_a_recipe_s_number_layers_spread_and_seed() {
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 6]);
+    std::fs::write(study.path("recipe.toml"), RECIPE).unwrap();
+    let mut command = layerprint();
+    command.arg("select").arg(folder).arg("--recipe").arg(study.path("recipe.toml")).arg("--out");
+    command.arg(study.path("set")).assert().success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let layers: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
+    assert_eq!((set.models().images().len(), layers), (4, vec!["conv1", "conv2", "3a", "4e", "5b"]));
+    let selection = set.manifest().selection.as_ref().unwrap();
+    assert_eq!(selection.seed, Seed(11));
+    assert_eq!(selection.objective["spread_floor"].as_float(), Some(0.07));
+    assert_eq!(selection.objective["spread_weight"].as_float(), Some(0.1));
+}
+
+#[test]
+fn of_as_many_images_as_are_wanted_all_are_taken_and_of_fewer_none() {
+    use png::ColorType::Rgb;
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, Rgb); 4]);
+    study.select(&folder, 4, 1, "all").success();
+    let set = ImageSet::load(&study.path("all")).unwrap();
+    assert_eq!(set.models().images(), ["0", "1", "2", "3"]);
+    let text = error_text(&study.select(&folder, 5, 1, "more").failure());
+    assert!(text.contains("pictures") && text.contains("expected at least 5 PNGs in this folder, found 4"), "{text}");
+    let folder = study.pictures("others", &[(64, 64, Rgb), (64, 80, Rgb), (64, 64, Rgb), (64, 64, Rgb)]);
+    let text = error_text(&study.select(&folder, 3, 1, "others'").failure());
+    assert!(text.contains("1.png") && text.contains("expected 64 x 64 pixels like 0.png, found 64 x 80"), "{text}");
+    assert_eq!(study.entries(), ["all", "others", "pictures"]);
+}
+
+#[test]
+fn selected_photographs_are_more_distinct_than_any_drawn_at_random() {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped for the lack of the shared photographs");
+        return;
+    };
+    let study = Study::new();
+    let photographs = shared.join("images/natural16");
+    study.fingerprint(&photographs, "all").success();
+    study.select(&photographs, 8, 1, "best").success();
+    let (all, best) = (ImageSet::load(&study.path("all")).unwrap(), ImageSet::load(&study.path("best")).unwrap());
+    let found = objective(all.models(), &places(&best, &all));
+    for draw in 0..200 {
+        let members = index::sample(&mut Seed(2).stream(Stream::Selection, draw), 16, 8).into_vec();
+        let drawn = objective(all.models(), &members);
+        assert!(found <= drawn, "{found} {drawn}: {members:?}");
+    }
+    let mean_abs = |set: &ImageSet| set.models().similarity(SecondOrder::Pearson).mean_abs();
+    assert!(mean_abs(&best) < mean_abs(&all));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod present;
 mod progress;
 #[cfg(feature = "analyze")]
 mod report;
+#[cfg(feature = "synthesize")]
+mod select;
 #[cfg(feature = "analyze")]
 mod simulate;
 #[cfg(feature = "synthesize")]
@@ -36,6 +38,8 @@ enum Command {
     Synthesize(synthesize::Arguments),
     #[cfg(feature = "synthesize")]
     Fingerprint(fingerprint::Arguments),
+    #[cfg(feature = "synthesize")]
+    Select(select::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "analyze")]
@@ -67,6 +71,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Synthesize(arguments) => synthesize::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
+        #[cfg(feature = "synthesize")]
+        Command::Select(arguments) => select::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "analyze")]

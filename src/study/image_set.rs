@@ -36,6 +36,9 @@ pub struct Manifest {
     /// How the images were synthesized; absent where existing images were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesis: Option<SynthesisRecord>,
+    /// How the images were chosen; absent where all of a folder were taken, or none existed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRecord>,
     /// The images, in their order.
     #[serde(rename = "image")]
     pub images: Vec<ImageRecord>,
@@ -106,6 +109,20 @@ pub struct TrialRecord {
     pub score: f64,
 }
 
+/// How images were chosen from others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionRecord {
+    /// From how many images.
+    pub candidates: u32,
+    /// The seed of the search.
+    pub seed: Seed,
+    /// Every setting of the objective as used.
+    pub objective: toml::Table,
+    /// The smallest value of the objective that was found: that of this set.
+    pub value: f64,
+}
+
 /// What an image set's RSMs are like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,6 +180,11 @@ impl ImageRecord {
 }
 
 impl ImageSet {
+    /// Whether a folder says that it is an image set.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(MANIFEST).is_file()
+    }
+
     /// Reads a set and checks it: the hash of every image, and that the RSMs are of these images.
     pub fn load(folder: &Path) -> Result<ImageSet, Error> {
         let manifest_path = folder.join(MANIFEST);

@@ -22,7 +22,8 @@ mod verdict;
 pub use error::Error;
 pub use events::{Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
 pub use image_set::{
-    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, TrialRecord, Weights,
+    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SelectionRecord, SynthesisRecord,
+    TrialRecord, Weights,
 };
 pub use layer::Layer;
 pub use models::Models;

@@ -11,8 +11,10 @@ pub mod network;
 mod objective;
 mod parametrization;
 mod picture;
+mod pngs;
 mod range;
 mod recipe;
+mod select;
 mod start;
 mod unfinished;
 mod view;
@@ -32,6 +34,7 @@ pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
+pub use crate::synthesize::select::{Selection, select};
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.
 ///
@@ -84,6 +87,7 @@ pub fn run(
         network: parameters.record(),
         figures: Figures::of(&models),
         synthesis: Some(synthesis(recipe, computer, &climbed)),
+        selection: None,
         images,
     };
     ImageSet::write(output.folder(), &manifest, &models)?;

@@ -1,6 +1,5 @@
 //! Noise of a power-law spectrum, each image with a look of its own.
 
-use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -8,9 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::study::{Seed, Stream};
 use crate::synthesize::parametrization::{Canvas, Parametrization, amplitude};
 use crate::synthesize::range::{self, Range};
-
-/// The stream of the settings that all images share out among them; the images' own streams count from 0.
-const SHARED_OUT: u32 = u32::MAX;
+use crate::synthesize::start::deal::Deal;
 
 /// What noise looks like. Each setting is a range that the images share out among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,17 +46,11 @@ impl Noise {
 
     /// The look of each image.
     fn looks(&self, images: u32, seed: Seed) -> Vec<Look> {
-        let mut chance = seed.stream(Stream::StartImages, SHARED_OUT);
-        let mut deal = |range: Range, value: fn(Range, f64) -> f64| {
-            let mut values: Vec<f64> =
-                (0..images).map(|k| value(range, (f64::from(k) + 0.5) / f64::from(images))).collect();
-            values.shuffle(&mut chance);
-            values
-        };
-        let contrast = deal(self.contrast, Range::geometric);
-        let slope = deal(self.slope, Range::linear);
-        let saturation = deal(self.saturation, Range::linear);
-        let brightness = deal(self.brightness, Range::linear);
+        let mut deal = Deal::new(images, seed);
+        let contrast = deal.out(self.contrast, Range::geometric);
+        let slope = deal.out(self.slope, Range::linear);
+        let saturation = deal.out(self.saturation, Range::linear);
+        let brightness = deal.out(self.brightness, Range::linear);
         (0..images as usize)
             .map(|k| Look {
                 contrast: contrast[k],
