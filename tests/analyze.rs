@@ -100,6 +100,7 @@ impl Study {
             network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "00".into() },
             figures: Figures::of(models),
             synthesis: None,
+            selection: None,
             images: (0..IMAGES).map(record).collect(),
         };
         ImageSet::write(&folder, &manifest, models).unwrap();

@@ -68,6 +68,7 @@ impl Study {
             network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "0".into() },
             figures: Figures::of(&models),
             synthesis: None,
+            selection: None,
             images,
         };
         ImageSet::write(&folder, &manifest, &models).unwrap();

@@ -71,6 +71,7 @@ impl Study {
             network: NetworkRecord { name: "none".into(), weights: Weights::Untrained, weights_sha256: "00".into() },
             figures: Figures::of(&models),
             synthesis: None,
+            selection: None,
             images,
         };
         ImageSet::write(&set, &manifest, &models).unwrap();

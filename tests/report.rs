@@ -112,8 +112,12 @@ fn write_set(folder: &Path, kind: Kind) {
             device: "cpu".into(),
             threads: 2,
             precision: "float32".into(),
+            step: 100,
+            rollbacks: 0,
+            trials: Vec::new(),
             recipe: toml::from_str(&recipe).unwrap(),
         }),
+        selection: None,
         images,
     };
     ImageSet::write(folder, &manifest, &models).unwrap();

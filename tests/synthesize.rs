@@ -5,32 +5,48 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use layerprint::study::{ImageSet, Weights};
+use layerprint::rsa::{Rsm, SecondOrder, pearson};
+use layerprint::study::{ImageSet, Models, Seed, Stream, Weights};
 use layerprint::synthesize::Recipe;
 use predicates::prelude::predicate::str::contains;
+use rand::seq::index;
 use tempfile::TempDir;
 
 const RECIPE: &str = r#"
 name = "tiny"
-seed = 11
+seeds = [11]
 images = 4
 size_px = 64
 layers = ["conv1", "conv2", "3a", "4e", "5b"]
 
 [start]
+kind = "noise"
 contrast = [0.5, 3.0]
 slope = [0.6, 1.6]
 saturation = [0.0, 2.0]
 brightness = [-0.5, 0.5]
 
+[parametrization]
+kind = "fourier"
+slope = 1.0
+
+[views]
+shift_px = [-2.0, 2.0]
+blur_px = [0.0, 1.0]
+noise_sd = [0.0, 0.02]
+
 [objective]
-spread_floor = 0.07
-spread_weight = 0.1
+squares = { weight = 1.0 }
+spread = { weight = 0.1, floor = 0.07 }
+keep = { weight = 0.1, memory = 0.9 }
 
 [ascent]
 steps = 3
 learning_rate = 0.1
 final_learning_rate = 0.001
+views_per_step = 1
+check_every = 2
+trial_steps = 2
 "#;
 
 /// The program with the real weights where the shared data is there, else with untrained ones.
@@ -69,6 +85,12 @@ impl Study {
 
     fn fingerprint(&self, images: &Path, out: &str) -> assert_cmd::assert::Assert {
         layerprint().arg("fingerprint").arg(images).args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
+    }
+
+    fn select(&self, images: &Path, number: usize, seed: u64, out: &str) -> assert_cmd::assert::Assert {
+        let mut command = layerprint();
+        command.arg("select").arg(images).args(["-n", &number.to_string(), "--seed", &seed.to_string()]);
+        command.args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
     }
 
     /// What stands in the study's folder, hidden files too.
@@ -200,6 +222,108 @@ fn natural_photographs_have_the_layer_similarity_of_the_reference() {
     }
 }
 
+/// What `layerprint select` makes small without a recipe, by its formula: the soft maximum of |r| over the pairs of
+/// layers, and the lack of spread below 0.1.
+fn objective(models: &Models, members: &[usize]) -> f64 {
+    let rsms: Vec<Rsm> = models.rsms().iter().map(|rsm| rsm.reordered(members)).collect();
+    let pairs = (0..rsms.len()).flat_map(|k| (k + 1..rsms.len()).map(move |l| (k, l)));
+    let soft: Vec<f64> = pairs.map(|(k, l)| (20.0 * pearson(rsms[k].upper(), rsms[l].upper()).abs()).exp()).collect();
+    let lack: f64 = rsms.iter().map(|rsm| (1.0 - rsm.spread() / 0.1).max(0.0).powi(2)).sum();
+    (soft.iter().sum::<f64>() / soft.len() as f64).ln() / 20.0 + lack / rsms.len() as f64
+}
+
+/// The places of a set's images among all.
+fn places(set: &ImageSet, all: &ImageSet) -> Vec<usize> {
+    let place = |name: &String| all.models().images().iter().position(|image| image == name).unwrap();
+    set.models().images().iter().map(place).collect()
+}
+
+#[test]
+fn a_selection_is_the_best_of_all_and_says_so() {
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 9]);
+    study.fingerprint(&folder, "all").success();
+    study.select(&folder, 4, 1, "best").success().stdout(contains("between layers: mean |r|"));
+    let (all, best) = (ImageSet::load(&study.path("all")).unwrap(), ImageSet::load(&study.path("best")).unwrap());
+
+    let members = |bits: u32| (0..9).filter(|k| bits >> k & 1 == 1).collect::<Vec<usize>>();
+    let subsets = (0..1u32 << 9).filter(|bits| bits.count_ones() == 4).map(members);
+    let smallest = subsets.map(|members| objective(all.models(), &members)).fold(f64::INFINITY, f64::min);
+    let selection = best.manifest().selection.as_ref().unwrap();
+    assert!((selection.value - smallest).abs() < 1e-6, "{} {smallest}", selection.value);
+    assert!((objective(all.models(), &places(&best, &all)) - smallest).abs() < 1e-6);
+    assert_eq!((selection.candidates, selection.seed), (9, Seed(1)));
+    assert_eq!(selection.objective["sharpness"].as_float(), Some(20.0));
+
+    assert_eq!(best.models().images().len(), 4);
+    assert!(best.models().images().is_sorted());
+    for image in &best.manifest().images {
+        assert!(std::fs::read(folder.join(&image.file)).unwrap() == std::fs::read(best.path(image)).unwrap());
+    }
+    // The RSMs are those that the images have without the others.
+    study.fingerprint(best.folder(), "again").success();
+    let again = ImageSet::load(&study.path("again")).unwrap();
+    for (found, expected) in best.models().rsms().iter().zip(again.models().rsms()) {
+        assert!(found.upper().iter().zip(expected.upper()).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    study.select(&folder, 4, 1, "same").success();
+    assert_eq!(ImageSet::load(&study.path("same")).unwrap().sha256(), best.sha256());
+}
+
+#[test]
+fn a_selection_takes_a_recipe_s_number_layers_spread_and_seed() {
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 6]);
+    std::fs::write(study.path("recipe.toml"), RECIPE).unwrap();
+    let mut command = layerprint();
+    command.arg("select").arg(folder).arg("--recipe").arg(study.path("recipe.toml")).arg("--out");
+    command.arg(study.path("set")).assert().success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let layers: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
+    assert_eq!((set.models().images().len(), layers), (4, vec!["conv1", "conv2", "3a", "4e", "5b"]));
+    let selection = set.manifest().selection.as_ref().unwrap();
+    assert_eq!(selection.seed, Seed(11));
+    assert_eq!(selection.objective["spread_floor"].as_float(), Some(0.07));
+    assert_eq!(selection.objective["spread_weight"].as_float(), Some(0.1));
+}
+
+#[test]
+fn of_as_many_images_as_are_wanted_all_are_taken_and_of_fewer_none() {
+    use png::ColorType::Rgb;
+    let study = Study::new();
+    let folder = study.pictures("pictures", &[(64, 64, Rgb); 4]);
+    study.select(&folder, 4, 1, "all").success();
+    let set = ImageSet::load(&study.path("all")).unwrap();
+    assert_eq!(set.models().images(), ["0", "1", "2", "3"]);
+    let text = error_text(&study.select(&folder, 5, 1, "more").failure());
+    assert!(text.contains("pictures") && text.contains("expected at least 5 PNGs in this folder, found 4"), "{text}");
+    let folder = study.pictures("others", &[(64, 64, Rgb), (64, 80, Rgb), (64, 64, Rgb), (64, 64, Rgb)]);
+    let text = error_text(&study.select(&folder, 3, 1, "others'").failure());
+    assert!(text.contains("1.png") && text.contains("expected 64 x 64 pixels like 0.png, found 64 x 80"), "{text}");
+    assert_eq!(study.entries(), ["all", "others", "pictures"]);
+}
+
+#[test]
+fn selected_photographs_are_more_distinct_than_any_drawn_at_random() {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped for the lack of the shared photographs");
+        return;
+    };
+    let study = Study::new();
+    let photographs = shared.join("images/natural16");
+    study.fingerprint(&photographs, "all").success();
+    study.select(&photographs, 8, 1, "best").success();
+    let (all, best) = (ImageSet::load(&study.path("all")).unwrap(), ImageSet::load(&study.path("best")).unwrap());
+    let found = objective(all.models(), &places(&best, &all));
+    for draw in 0..200 {
+        let members = index::sample(&mut Seed(2).stream(Stream::Selection, draw), 16, 8).into_vec();
+        let drawn = objective(all.models(), &members);
+        assert!(found <= drawn, "{found} {drawn}: {members:?}");
+    }
+    let mean_abs = |set: &ImageSet| set.models().similarity(SecondOrder::Pearson).mean_abs();
+    assert!(mean_abs(&best) < mean_abs(&all));
+}
+
 #[test]
 fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
     let cases = [
@@ -210,7 +334,7 @@ fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
         ("\"conv2\", \"3a\"", "\"3a\", \"conv2\"", "in the order of the network"),
         ("contrast = [0.5, 3.0]", "contrast = [3.0, 0.5]", "a range [low, high]"),
         ("learning_rate = 0.1", "learning_rate = -0.1", "expected a number above 0, found -0.1"),
-        ("seed = 11\n", "", "missing field `seed`"),
+        ("seeds = [11]\n", "", "missing field `seeds`"),
     ];
     for (right, wrong, expected) in cases {
         let study = Study::new();
@@ -290,25 +414,97 @@ fn every_recipe_of_the_project_is_sound() {
     assert!(read > 0);
 }
 
-#[test]
-fn a_synthesis_that_is_told_to_stop_leaves_nothing() {
-    let study = Study::new();
-    std::fs::write(study.path("recipe.toml"), RECIPE.replace("steps = 3", "steps = 3000")).unwrap();
-    let mut synthesis = std::process::Command::new(env!("CARGO_BIN_EXE_layerprint"))
-        .arg("synthesize")
-        .arg(study.path("recipe.toml"))
-        .args(["--threads", "1", "--out"])
-        .arg(study.path("set"))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while study.entries().len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(synthesis.try_wait().unwrap().is_none(), "it ended by itself");
+/// A synthesis of this recipe under way, of one thread, its messages unheard.
+fn spawn(study: &Study, recipe: &str, out: &str, resume: bool) -> std::process::Child {
+    std::fs::write(study.path("recipe.toml"), recipe).unwrap();
+    let mut command = layerprint();
+    command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--out"]).arg(study.path(out));
+    if resume {
+        command.arg("--resume");
     }
-    let interrupt = format!("kill -INT {}", synthesis.id());
-    let interrupt = std::process::Command::new("sh").arg("-c").arg(interrupt).status().unwrap();
-    assert!(interrupt.success());
-    assert_eq!(synthesis.wait().unwrap().code(), Some(130));
-    assert_eq!(study.entries(), ["recipe.toml"]);
+    let mut process = std::process::Command::new(command.get_program());
+    process.args(command.get_args()).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    process.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap()
+}
+
+fn interrupt(process: &std::process::Child) {
+    let interrupt = format!("kill -INT {}", process.id());
+    assert!(std::process::Command::new("sh").arg("-c").arg(interrupt).status().unwrap().success());
+}
+
+/// A recipe of some seconds whose checks are rare, so that it is stopped between two.
+fn long(steps: u32) -> String {
+    RECIPE.replace("steps = 3\n", &format!("steps = {steps}\n")).replace("check_every = 2", "check_every = 7")
+}
+
+#[test]
+fn a_synthesis_that_is_told_to_stop_goes_on_bit_for_bit() {
+    let study = Study::new();
+    study.synthesize(&long(60), "whole").success();
+    let mut process = spawn(&study, &long(60), "parts", false);
+    let checkpoint = study.path("parts.unfinished/seed-11.safetensors");
+    while !checkpoint.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&process);
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(!study.path("parts").exists() && study.path("parts.unfinished/preview.png").exists());
+
+    let refused = error_text(&study.synthesize(&long(60), "parts").failure());
+    assert!(refused.contains("parts.unfinished") && refused.contains("--resume"), "{refused}");
+    let other = long(60).replace("floor = 0.07", "floor = 0.08");
+    std::fs::write(study.path("recipe.toml"), other).unwrap();
+    let resume = |study: &Study| {
+        let mut command = layerprint();
+        command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--resume", "--out"]);
+        command.arg(study.path("parts")).assert()
+    };
+    let refused = error_text(&resume(&study).failure());
+    assert!(refused.contains("another recipe"), "{refused}");
+
+    std::fs::write(study.path("recipe.toml"), long(60)).unwrap();
+    resume(&study).success().stderr(contains("going on after"));
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+}
+
+#[test]
+fn a_synthesis_killed_at_any_moment_goes_on_to_the_same_images() {
+    let kills = std::env::var("LAYERPRINT_KILLS").map_or(12, |count| count.parse().unwrap());
+    let study = Study::new();
+    let recipe = long(300).replace("seeds = [11]", "seeds = [11, 12]").replace("trial_steps = 2", "trial_steps = 14");
+    study.synthesize(&recipe, "whole").success();
+    let mut wait = 60;
+    for _ in 0..kills {
+        let mut process = spawn(&study, &recipe, "parts", true);
+        // Moments without a pattern: multiples of the golden ratio.
+        wait = (wait * 1618 / 1000) % 997;
+        std::thread::sleep(std::time::Duration::from_millis(wait + 30));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        if study.path("parts").exists() {
+            break;
+        }
+    }
+    assert!(spawn(&study, &recipe, "parts", true).wait().unwrap().success() || study.path("parts").exists());
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+    let set = ImageSet::load(&study.path("parts")).unwrap();
+    let synthesis = set.manifest().synthesis.as_ref().unwrap();
+    assert_eq!(synthesis.trials.len(), 2);
+    let best = synthesis.trials.iter().min_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+    assert_eq!(best.seed, synthesis.seed);
+}
+
+#[test]
+fn an_ascent_that_diverges_is_taken_back_or_given_up() {
+    let study = Study::new();
+    let wild = long(40).replace("learning_rate = 0.1", "learning_rate = 1e6");
+    let text = error_text(&study.synthesize(&wild, "set").failure());
+    assert!(text.contains("the ascent diverged at step") && text.contains("lower the learning rate"), "{text}");
+    assert!(!study.path("set").exists());
 }

@@ -52,13 +52,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     progress.say("the whole study takes about three minutes on two processors, of which the run takes half");
 
     step(progress, "1 of 5: synthesize 16 images", &place.images, || {
-        synthesize::run(
-            &recipe,
-            &weights,
-            &Computer::choose(Choice::Auto, Precision::Float32, None)?,
-            &place.images,
-            progress,
-        )?;
+        let computer = Computer::choose(Choice::Auto, Precision::Float32, None)?;
+        synthesize::run(&recipe, &weights, &computer, &place.images, true, progress)?;
         Ok(())
     })?;
     let images = ImageSet::load(&place.images)?;

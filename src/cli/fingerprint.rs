@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::{Computing, tell};
-use crate::synthesize::network::{Tap, check_selection};
+use crate::synthesize::network::{Tap, check_taps};
 use crate::synthesize::{self, Precision};
 
 /// Measure the layer RSMs of a folder of PNGs
@@ -16,15 +16,15 @@ pub struct Arguments {
     #[arg(long, value_name = "SET")]
     out: PathBuf,
     /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b]
-    #[arg(long, value_name = "LAYER,...", value_parser = selection)]
-    layers: Option<Selection>,
+    #[arg(long, value_name = "LAYER,...", value_parser = layers)]
+    layers: Option<Layers>,
     #[command(flatten)]
     computing: Computing,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
-    let taps = arguments.layers.map_or_else(Tap::outputs, |Selection(taps)| taps);
+    let taps = arguments.layers.map_or_else(Tap::outputs, |Layers(taps)| taps);
     let set = synthesize::fingerprint(&arguments.images, &taps, &weights, &computer, &arguments.out, &Terminal)?;
     tell(&set);
     Ok(())
@@ -32,10 +32,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// Layers as the command line names them.
 #[derive(Clone, Debug)]
-struct Selection(Vec<Tap>);
+struct Layers(Vec<Tap>);
 
-fn selection(text: &str) -> Result<Selection, String> {
+fn layers(text: &str) -> Result<Layers, String> {
     let taps = text.split(',').map(str::parse).collect::<Result<Vec<Tap>, String>>()?;
-    check_selection(&taps)?;
-    Ok(Selection(taps))
+    check_taps(&taps)?;
+    Ok(Layers(taps))
 }

@@ -11,6 +11,8 @@ mod present;
 mod progress;
 #[cfg(feature = "analyze")]
 mod report;
+#[cfg(feature = "synthesize")]
+mod select;
 #[cfg(feature = "analyze")]
 mod simulate;
 #[cfg(feature = "synthesize")]
@@ -36,6 +38,8 @@ enum Command {
     Synthesize(synthesize::Arguments),
     #[cfg(feature = "synthesize")]
     Fingerprint(fingerprint::Arguments),
+    #[cfg(feature = "synthesize")]
+    Select(select::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "analyze")]
@@ -53,17 +57,22 @@ enum Command {
 /// The exit code of a program that was told to stop, by the convention of shells.
 const STOPPED: i32 = 130;
 
-/// Runs the chosen subcommand. Told to stop (Ctrl-C), it takes away what is not finished; a run's journal stays.
+/// Runs the chosen subcommand. Told to stop (Ctrl-C), it lets a job that can go on later put itself in order, and
+/// otherwise takes away what is not finished; a run's journal stays.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
-        study::abandon_outputs();
-        std::process::exit(STOPPED);
+        if !study::wish_to_stop() {
+            study::abandon_outputs();
+            std::process::exit(STOPPED);
+        }
     })?;
     match arguments.command {
         #[cfg(feature = "synthesize")]
         Command::Synthesize(arguments) => synthesize::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
+        #[cfg(feature = "synthesize")]
+        Command::Select(arguments) => select::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "analyze")]

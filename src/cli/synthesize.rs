@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::STOPPED;
 use crate::cli::progress::Terminal;
 use crate::study::{ImageSet, Seed};
 use crate::synthesize::network::Source;
@@ -15,6 +16,9 @@ pub struct Arguments {
     /// The folder to make; must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Go on where an earlier synthesis of the same set was stopped; begin where there is none
+    #[arg(long)]
+    resume: bool,
     /// A seed in place of the recipe's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -83,12 +87,20 @@ impl Computing {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut recipe = Recipe::read(&arguments.recipe)?;
     if let Some(seed) = arguments.seed {
-        recipe.seed = Seed(seed);
+        recipe = recipe.with_seed(Seed(seed));
     }
     let (weights, computer) = arguments.computing.choose(arguments.precision.into())?;
-    let set = synthesize::run(&recipe, &weights, &computer, &arguments.out, &Terminal)?;
-    tell(&set);
-    Ok(())
+    match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
+        Ok(set) => {
+            tell(&set);
+            Ok(())
+        }
+        Err(stopped @ synthesize::Error::Stopped { .. }) => {
+            eprintln!("{stopped}");
+            std::process::exit(STOPPED);
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints a set's figures.

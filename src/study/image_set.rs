@@ -36,6 +36,9 @@ pub struct Manifest {
     /// How the images were synthesized; absent where existing images were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synthesis: Option<SynthesisRecord>,
+    /// How the images were chosen; absent where all of a folder were taken, or none existed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionRecord>,
     /// The images, in their order.
     #[serde(rename = "image")]
     pub images: Vec<ImageRecord>,
@@ -77,7 +80,7 @@ pub enum Weights {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SynthesisRecord {
-    /// The seed.
+    /// The seed of these images.
     pub seed: Seed,
     /// `cpu` or `cuda`.
     pub device: String,
@@ -85,8 +88,41 @@ pub struct SynthesisRecord {
     pub threads: u32,
     /// What the network computed in while the images were made: `float32`, `tf32` or `bf16`. RSMs are measured in float32.
     pub precision: String,
+    /// The step whose images these are: the best of all that were checked.
+    pub step: u32,
+    /// How often the ascent was taken back because it had diverged.
+    pub rollbacks: u32,
+    /// What each seed had come to when the best was chosen; one seed makes no trial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "trial")]
+    pub trials: Vec<TrialRecord>,
     /// Every setting of the recipe as used.
     pub recipe: toml::Table,
+}
+
+/// What a seed had come to when the best of several was chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRecord {
+    /// The seed.
+    pub seed: Seed,
+    /// After how many steps.
+    pub steps: u32,
+    /// The smallest objective of its checks; the smaller the better.
+    pub score: f64,
+}
+
+/// How images were chosen from others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectionRecord {
+    /// From how many images.
+    pub candidates: u32,
+    /// The seed of the search.
+    pub seed: Seed,
+    /// Every setting of the objective as used.
+    pub objective: toml::Table,
+    /// The smallest value of the objective that was found: that of this set.
+    pub value: f64,
 }
 
 /// What an image set's RSMs are like.
@@ -146,6 +182,11 @@ impl ImageRecord {
 }
 
 impl ImageSet {
+    /// Whether a folder says that it is an image set.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(MANIFEST).is_file()
+    }
+
     /// Reads a set and checks it: the hash of every image, and that the RSMs are of these images.
     pub fn load(folder: &Path) -> Result<ImageSet, Error> {
         let manifest_path = folder.join(MANIFEST);

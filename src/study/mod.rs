@@ -15,12 +15,16 @@ mod picture;
 mod progress;
 mod provenance;
 mod seed;
+mod stop;
 pub mod table;
 mod verdict;
 
 pub use error::Error;
 pub use events::{Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
-pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, Weights};
+pub use image_set::{
+    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SelectionRecord, SynthesisRecord,
+    TrialRecord, Weights,
+};
 pub use layer::Layer;
 pub use models::Models;
 pub use output::{MadeFolders, Output, abandon_outputs};
@@ -28,4 +32,5 @@ pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};
 pub use provenance::Provenance;
 pub use seed::{Seed, Stream};
+pub use stop::{StopWish, wish_to_stop};
 pub use verdict::{Fault, Verdict};

@@ -39,6 +39,8 @@ pub enum Stream {
     Selection = 11,
     /// The disturbed networks that the ascent sees.
     ModelViews = 12,
+    /// The views that an ascent is checked on.
+    CheckViews = 13,
 }
 
 impl Seed {

@@ -50,13 +50,43 @@ pub enum Error {
         /// Why not.
         what: String,
     },
-    /// The ascent left the numbers.
-    #[error("the ascent diverged at step {step} of {steps}: the objective is not a number; lower the learning rate")]
+    /// The ascent got lost again and again.
+    #[error("the ascent diverged at step {step} of {steps}: {what}; lower the learning rate")]
     Diverged {
         /// Where.
         step: u32,
         /// Of how many.
         steps: u32,
+        /// What it had come to.
+        what: String,
+    },
+    /// The user wanted to stop.
+    #[error("stopped after {step} of {steps} steps; `--resume` goes on from {}", folder.display())]
+    Stopped {
+        /// Where.
+        step: u32,
+        /// Of how many.
+        steps: u32,
+        /// What is kept to go on with.
+        folder: PathBuf,
+    },
+    /// An unfinished synthesis that the user did not ask to go on with, or cannot.
+    #[error("{}: {what}", folder.display())]
+    Unfinished {
+        /// What is kept of it.
+        folder: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
+    /// Weights that the recipe was not made for.
+    #[error("the recipe is for weights of SHA-256 {expected}, those of {weights} have {found}")]
+    OtherWeights {
+        /// Where the weights come from.
+        weights: String,
+        /// What the recipe says.
+        expected: String,
+        /// What was found.
+        found: String,
     },
     /// An RSM with an undefined value.
     #[error(

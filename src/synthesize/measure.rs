@@ -1,5 +1,8 @@
 //! The layer RSMs of pictures, in double precision.
 
+use std::ops::Range;
+use std::slice;
+
 use tch::{Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
@@ -15,6 +18,9 @@ const BATCH: usize = 16;
 /// How many units of a layer are in double precision at a time.
 const UNITS_AT_ONCE: i64 = 1 << 16;
 
+/// How many values of patterns are held at a time (1 GiB), unless a layer alone has more.
+const VALUES_AT_ONCE: usize = 1 << 28;
+
 /// The RSMs at some taps over pictures of one size, named in their order.
 pub fn models(
     network: &Network,
@@ -24,20 +30,21 @@ pub fn models(
     pictures: &[Picture],
     progress: &dyn Progress,
 ) -> Result<Models, Error> {
-    let stage = progress.stage("measuring", pictures.len() as u64);
-    let mut patterns: Vec<Vec<Tensor>> = taps.iter().map(|_| Vec::new()).collect();
-    for batch in pictures.chunks(BATCH) {
-        tch::no_grad(|| {
-            let images: Vec<Tensor> = batch.iter().map(tensor).collect();
-            let images = Tensor::stack(&images, 0).to_device(computer.device).to_kind(Kind::Float) / 255.0;
-            let activations = network.activations(&network.input(&images), taps);
-            for (activations, patterns) in activations.iter().zip(&mut patterns) {
-                patterns.push(activations.reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
+    let passes = passes(&units(network, computer, taps, &pictures[0]), pictures.len());
+    let stage = progress.stage("measuring", (pictures.len() * passes.len()) as u64);
+    let mut rsms: Vec<Rsm> = Vec::with_capacity(taps.len());
+    for pass in passes {
+        let taps = &taps[pass];
+        let mut patterns: Vec<Vec<Tensor>> = taps.iter().map(|_| Vec::new()).collect();
+        for batch in pictures.chunks(BATCH) {
+            for (pattern, patterns) in activations(network, computer, taps, batch).iter().zip(&mut patterns) {
+                patterns.push(pattern.reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
             }
-        });
-        stage.advance(batch.len() as u64);
+            stage.advance(batch.len() as u64);
+        }
+        // A layer's patterns go as soon as its RSM is there.
+        rsms.extend(patterns.into_iter().map(|batches| rsm(&Tensor::cat(&batches, 0))));
     }
-    let rsms: Vec<Rsm> = patterns.iter().map(|batches| rsm(&Tensor::cat(batches, 0))).collect();
     for (tap, rsm) in taps.iter().zip(&rsms) {
         if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
             let (layer, image_a, image_b) = (tap.to_string(), names[i].clone(), names[j].clone());
@@ -47,8 +54,43 @@ pub fn models(
     Ok(Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), rsms))
 }
 
+/// The activations at some taps over pictures.
+fn activations(network: &Network, computer: &Computer, taps: &[Tap], pictures: &[Picture]) -> Vec<Tensor> {
+    tch::no_grad(|| {
+        let images: Vec<Tensor> = pictures.iter().map(tensor).collect();
+        let images = Tensor::stack(&images, 0).to_device(computer.device).to_kind(Kind::Float) / 255.0;
+        network.activations(&network.input(&images), taps)
+    })
+}
+
+/// How many units each tap has for pictures of this size.
+fn units(network: &Network, computer: &Computer, taps: &[Tap], picture: &Picture) -> Vec<usize> {
+    activations(network, computer, taps, slice::from_ref(picture)).iter().map(Tensor::numel).collect()
+}
+
+/// The layers to be measured together, so that the patterns of many pictures need no more memory than there may be. The
+/// early layers have the most units, and a pass that ends with them is short.
+fn passes(units: &[usize], pictures: usize) -> Vec<Range<usize>> {
+    let mut passes: Vec<Range<usize>> = Vec::new();
+    let mut held = 0;
+    for (layer, units) in units.iter().enumerate() {
+        let needed = units * pictures;
+        match passes.last_mut() {
+            Some(pass) if held + needed <= VALUES_AT_ONCE => {
+                pass.end = layer + 1;
+                held += needed;
+            }
+            _ => {
+                passes.push(layer..layer + 1);
+                held = needed;
+            }
+        }
+    }
+    passes
+}
+
 /// The picture as (3, height, width), 0..=255.
-fn tensor(picture: &Picture) -> Tensor {
+pub fn tensor(picture: &Picture) -> Tensor {
     let shape = [i64::from(picture.height), i64::from(picture.width), 3];
     Tensor::from_slice(&picture.rgb).view(shape).permute([2, 0, 1])
 }
@@ -85,6 +127,14 @@ mod tests {
         for (found, expected) in found.upper().iter().zip(Rsm::pearson(&exact).upper()) {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
+    }
+
+    #[test]
+    fn layers_are_measured_together_as_far_as_memory_allows() {
+        let half = VALUES_AT_ONCE / 20;
+        assert_eq!(passes(&[half, half, half], 1).len(), 1);
+        assert_eq!(passes(&[half, half, half, half / 2], 10), [0..2, 2..4]);
+        assert_eq!(passes(&[3 * half, half, half], 10), [0..1, 1..3]);
     }
 
     #[test]

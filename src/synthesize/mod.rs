@@ -2,6 +2,7 @@
 //! exist already becomes an image set too. The only room with tensors.
 
 mod ascent;
+mod climb;
 mod device;
 mod error;
 mod fingerprint;
@@ -9,42 +10,54 @@ mod measure;
 pub mod network;
 mod objective;
 mod parametrization;
+mod picture;
+mod pngs;
 mod range;
 mod recipe;
+mod select;
+mod start;
+mod unfinished;
 mod view;
 
 use std::path::Path;
 
-use tch::{Kind, Tensor};
+use crate::study::{
+    Figures, ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, SynthesisRecord, file, table,
+};
+use crate::synthesize::ascent::Identity;
+use crate::synthesize::climb::{Climbed, Climber};
+use crate::synthesize::network::{Network, Parameters, Source, architecture};
+use crate::synthesize::unfinished::Unfinished;
 
-use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file};
-
+pub use crate::synthesize::ascent::{Ascent, Standing};
 pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::fingerprint::fingerprint;
 pub use crate::synthesize::recipe::Recipe;
-
-use crate::study::Picture;
-use crate::synthesize::network::{Network, Source, architecture};
-use crate::synthesize::parametrization::Fourier;
+pub use crate::synthesize::select::{Selection, select};
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.
 ///
-/// The images start as noise of their own contrast, slope and colours. Their Fourier coefficients follow the gradient of
-/// the objective, computed from the activations of a network with frozen weights. The images of the best step are written
-/// as 8-bit PNGs, and the RSMs and figures of the set are measured on those files.
+/// The images start as the recipe says. Their coefficients follow the gradient of the objective over views of them,
+/// computed from the activations of a network with frozen weights; of several seeds the best goes on after a trial. The
+/// images of the best check are written as 8-bit PNGs, and the RSMs and figures of the set are measured on those files.
+///
+/// Until then checkpoints and a preview are kept in a folder beside `out`; with `resume` an ascent that was stopped goes
+/// on from there.
 pub fn run(
     recipe: &Recipe,
     weights: &Source,
     computer: &Computer,
     out: &Path,
+    resume: bool,
     progress: &dyn Progress,
 ) -> Result<ImageSet, Error> {
-    let output = Output::claim(out)?;
+    let unfinished = Unfinished::open(out, resume)?;
     let parameters = weights.load(progress)?;
+    recipe.check_weights(&parameters, weights)?;
     let network = Network::new(&parameters, computer);
     progress.say(&format!(
-        "{} images of {px} x {px} px, {} layers of {} ({}), {} steps on {} with {} threads",
+        "{} images of {px} x {px} px, {} layers of {} ({}), {} steps on {} with {} threads; preview: {}",
         recipe.images,
         recipe.layers.len(),
         architecture::NAME,
@@ -52,15 +65,18 @@ pub fn run(
         recipe.ascent.steps,
         computer.name(),
         computer.threads,
+        unfinished.preview().display(),
         px = recipe.size_px,
     ));
+    let identity = identity(recipe, &parameters, computer);
+    let climber = Climber { recipe, network: &network, computer, identity, unfinished: &unfinished, progress };
+    let climbed = climber.climb()?;
 
-    let images = synthesized(recipe, &network, computer, progress)?;
+    let output = Output::claim(out)?;
     let files: Vec<String> = (1..=recipe.images).map(|k| format!("image_{k:02}.png")).collect();
-    for (file, picture) in files.iter().zip(pictures(&images)) {
+    for (file, picture) in files.iter().zip(picture::pictures(&climbed.images)) {
         picture.write(&output.path(file))?;
     }
-
     let pictures = files.iter().map(|file| Picture::read(&output.path(file))).collect::<Result<Vec<_>, _>>()?;
     let images = files.iter().map(|name| record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
     let names = images.iter().map(|image| image.name().to_owned()).collect();
@@ -72,52 +88,55 @@ pub fn run(
         provenance: Provenance::here(),
         network: parameters.record(),
         figures: Figures::of(&models),
-        synthesis: Some(SynthesisRecord {
-            seed: recipe.seed,
-            device: computer.name().into(),
-            threads: computer.threads,
-            precision: computer.precision.name().into(),
-            recipe: toml::Table::try_from(recipe).expect("a recipe is a table"),
-        }),
+        synthesis: Some(synthesis(recipe, computer, &climbed)),
+        selection: None,
         images,
     };
     ImageSet::write(output.folder(), &manifest, &models)?;
-    Ok(ImageSet::load(&output.finish()?)?)
+    write_ascent(&output.path("ascent.tsv"), &climbed)?;
+    let set = ImageSet::load(&output.finish()?)?;
+    unfinished.remove()?;
+    Ok(set)
 }
 
-/// The images (n, 3, height, width), 0..=1, at which the objective was smallest.
-fn synthesized(
-    recipe: &Recipe,
-    network: &Network,
-    computer: &Computer,
-    progress: &dyn Progress,
-) -> Result<Tensor, Error> {
-    let looks = parametrization::looks(&recipe.start, recipe.images, recipe.seed);
-    let fourier = Fourier::new(&looks, recipe.size_px, (Kind::Float, computer.device));
-    let start = parametrization::coefficients(recipe.images, recipe.size_px, recipe.seed).to_device(computer.device);
-
-    let stage = progress.stage("synthesizing", recipe.ascent.steps.into());
-    let best = ascent::descend(&recipe.ascent, &start, |_, coefficients| {
-        let seen = fourier.images(coefficients);
-        let activations = network.activations(&network.input(&seen), &recipe.layers);
-        let rsms: Vec<Tensor> = activations.iter().map(objective::rsm).collect();
-        stage.figures(&objective::figures(&rsms));
-        stage.advance(1);
-        objective::value(&recipe.objective, &rsms)
-    })?;
-    Ok(tch::no_grad(|| fourier.images(&best)))
+/// What a checkpoint of this synthesis must agree with; the seed is filled in by whoever uses it.
+fn identity(recipe: &Recipe, parameters: &Parameters, computer: &Computer) -> Identity {
+    let text = toml::to_string(&recipe.table()).expect("a table has a text");
+    Identity {
+        recipe_sha256: file::sha256(text.as_bytes()),
+        weights_sha256: parameters.sha256(),
+        seed: recipe.seeds[0],
+        device: computer.name().into(),
+        precision: computer.precision.name().into(),
+        threads: computer.threads,
+        version: Provenance::here().version,
+    }
 }
 
-/// Images (n, 3, height, width), 0..=1, rounded to 8 bits.
-fn pictures(images: &Tensor) -> Vec<Picture> {
-    let (_, _, height, width) = images.size4().expect("images");
-    let bytes = (images * 255.0).round().clamp(0.0, 255.0).permute([0, 2, 3, 1]).to_kind(Kind::Uint8);
-    let picture = |image: Tensor| Picture {
-        width: width as u32,
-        height: height as u32,
-        rgb: Vec::try_from(image.reshape([-1])).expect("bytes"),
-    };
-    bytes.to_device(tch::Device::Cpu).unbind(0).into_iter().map(picture).collect()
+/// What `images.toml` says of how the images were made.
+fn synthesis(recipe: &Recipe, computer: &Computer, climbed: &Climbed) -> SynthesisRecord {
+    SynthesisRecord {
+        seed: climbed.seed,
+        device: computer.name().into(),
+        threads: computer.threads,
+        precision: computer.precision.name().into(),
+        step: climbed.step,
+        rollbacks: climbed.rollbacks,
+        trials: climbed.trials.clone(),
+        recipe: recipe.table(),
+    }
+}
+
+/// How the images stood at each check of the ascent that made them.
+fn write_ascent(path: &Path, climbed: &Climbed) -> Result<(), Error> {
+    let header =
+        ["step", "objective", "distinct_mean", "distinct_max", "keep_min", "keep_mean", "spread_min", "spread_mean"];
+    let rows = climbed.checks.iter().map(|(step, standing)| {
+        let Standing { score, distinct, stable, spread } = standing;
+        let figures = std::iter::once(score).chain(distinct).chain(stable).chain(spread);
+        std::iter::once(step.to_string()).chain(figures.map(|&value| table::cell(value, 6))).collect::<Vec<_>>()
+    });
+    Ok(table::write(path, &header, rows)?)
 }
 
 /// What `images.toml` says of an image.

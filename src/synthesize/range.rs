@@ -62,3 +62,23 @@ pub fn blur<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>,
 pub fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>, D::Error> {
     within(deserializer, 0.0, 1.0).map(Some)
 }
+
+/// The gain of a contrast before the sigmoid.
+pub fn gain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
+    within(deserializer, 0.01, 20.0)
+}
+
+/// The exponent of the fall of amplitude with spatial frequency.
+pub fn slope<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
+    within(deserializer, 0.0, 4.0)
+}
+
+/// The gain of colours.
+pub fn saturation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
+    within(deserializer, 0.0, 20.0)
+}
+
+/// A mean before the sigmoid.
+pub fn logit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
+    within(deserializer, -6.0, 6.0)
+}

@@ -14,5 +14,5 @@ pub use crate::synthesize::network::fetch::{Download, PUBLISHED_SHA1, PUBLISHED_
 pub use crate::synthesize::network::further::{Further, FurtherNetwork};
 pub use crate::synthesize::network::googlenet::{Network, channels_last};
 pub use crate::synthesize::network::model_views::{Disturbance, ModelViews};
-pub use crate::synthesize::network::tap::{Part, Site, Stage, Tap, check_selection};
+pub use crate::synthesize::network::tap::{Part, Site, Stage, Tap, check_taps};
 pub use crate::synthesize::network::weights::{Parameters, Source};

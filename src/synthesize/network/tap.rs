@@ -121,7 +121,7 @@ impl Tap {
 }
 
 /// At least two taps, each once, in the network's order; else what is wrong.
-pub fn check_selection(taps: &[Tap]) -> Result<(), String> {
+pub fn check_taps(taps: &[Tap]) -> Result<(), String> {
     if taps.len() >= 2 && taps.is_sorted_by(|a, b| a < b) {
         Ok(())
     } else {
@@ -235,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_selection_has_two_taps_each_once_in_the_networks_order() {
-        let check =
-            |names: &[&str]| check_selection(&names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>());
+        let check = |names: &[&str]| check_taps(&names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>());
         assert!(check(&["conv1", "4a/1x1", "4a"]).is_ok());
         for wrong in [&["conv1"][..], &["conv1", "conv1"], &["4a", "4a/1x1"], &["conv1", "conv1:linear"]] {
             assert!(check(wrong).unwrap_err().contains("in the order of the network"), "{wrong:?}");

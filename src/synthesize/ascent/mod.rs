@@ -1,0 +1,330 @@
+//! The ascent: coefficients follow the gradient of the objective over views of the images they stand for.
+//!
+//! Now and then the images are judged on fixed views, the best ones are remembered, and the state is written down. What
+//! leaves the numbers, or becomes worse than its start, is taken back, and goes on with half the learning rate.
+
+mod adam;
+mod checkpoint;
+mod state;
+
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::study::checked::{checked, positive};
+use crate::study::{Seed, Stream};
+use crate::synthesize::ascent::adam::Adam;
+use crate::synthesize::ascent::state::{Best, State};
+use crate::synthesize::device::Computer;
+use crate::synthesize::error::Error;
+use crate::synthesize::network::Network;
+use crate::synthesize::objective::{Memory, Pooling, keeps, layer_similarity, rsm, spreads};
+use crate::synthesize::parametrization::Canvas;
+use crate::synthesize::recipe::Recipe;
+
+pub use crate::synthesize::ascent::checkpoint::Identity;
+
+/// How the objective is made small.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// How many steps.
+    #[serde(deserialize_with = "count")]
+    pub(in crate::synthesize) steps: u32,
+    /// Adam's learning rate at the first step.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::synthesize) learning_rate: f64,
+    /// Adam's learning rate at the last step, reached along half a cosine.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::synthesize) final_learning_rate: f64,
+    /// How many views the gradient of a step is averaged over.
+    #[serde(deserialize_with = "count")]
+    pub(in crate::synthesize) views_per_step: u32,
+    /// After how many steps the images are judged and the state is written down.
+    #[serde(deserialize_with = "count")]
+    pub(in crate::synthesize) check_every: u32,
+    /// After how many steps the best of several seeds goes on alone.
+    #[serde(deserialize_with = "count")]
+    pub(in crate::synthesize) trial_steps: u32,
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    checked(deserializer, "at least 1", |&count| count >= 1)
+}
+
+impl Schedule {
+    /// The learning rate of a step, from 0.
+    fn learning_rate(&self, step: u32) -> f64 {
+        let part = f64::from(step) / f64::from(self.steps.max(2) - 1);
+        let fall = 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
+        self.final_learning_rate + fall * (self.learning_rate - self.final_learning_rate)
+    }
+}
+
+/// On how many fixed views images are judged, beside the images as they are.
+const CHECK_VIEWS: u32 = 2;
+
+/// How often an ascent may be taken back before it is given up.
+const MOST_ROLLBACKS: u32 = 8;
+
+/// How the images of an ascent stand: what a user sees.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The objective; the smaller the better.
+    pub score: f64,
+    /// Mean and largest |r| between layers.
+    pub distinct: [f64; 2],
+    /// Smallest and mean correlation of a layer's RSM with that of other views.
+    pub stable: [f64; 2],
+    /// Smallest and mean SD of a layer's RSM.
+    pub spread: [f64; 2],
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ([mean, most], [least_kept, kept], [flattest, spread]) = (self.distinct, self.stable, self.spread);
+        write!(
+            f,
+            "distinct |r| {mean:.3} (largest {most:.2})  stable {kept:.3} (least {least_kept:.2})  \
+             spread {spread:.3} (least {flattest:.3})"
+        )
+    }
+}
+
+fn canvas(recipe: &Recipe, computer: &Computer) -> Canvas {
+    Canvas::new(&recipe.parametrization, recipe.size_px, (Kind::Float, computer.device))
+}
+
+/// An ascent under way.
+pub struct Ascent<'a> {
+    recipe: &'a Recipe,
+    network: &'a Network,
+    seed: Seed,
+    canvas: Canvas,
+    /// The images that the ascent started from, where a term compares with them.
+    start: Option<Tensor>,
+    state: State,
+    /// The state at the last check, to go back to.
+    kept: State,
+}
+
+impl<'a> Ascent<'a> {
+    /// From the recipe's start, by one of its seeds.
+    pub fn begin(recipe: &'a Recipe, network: &'a Network, computer: &Computer, seed: Seed) -> Result<Self, Error> {
+        let start = recipe.start.images(recipe.images, recipe.size_px, seed)?.to_device(computer.device);
+        let canvas = canvas(recipe, computer);
+        let state = State::new(Adam::new(&canvas.coefficients(&start)));
+        let start = recipe.naturalness.needs_start().then_some(start);
+        let kept = state.copy();
+        let mut ascent = Ascent::new(recipe, network, seed, canvas, start, state, kept);
+        ascent.check()?;
+        Ok(ascent)
+    }
+
+    /// From a checkpoint, and who made it.
+    pub fn resume(
+        recipe: &'a Recipe,
+        network: &'a Network,
+        computer: &Computer,
+        seed: Seed,
+        checkpoint: &Path,
+    ) -> Result<(Identity, Self), Error> {
+        let (identity, state, kept) = checkpoint::read(checkpoint, computer.device)?;
+        let start = match recipe.naturalness.needs_start() {
+            true => Some(recipe.start.images(recipe.images, recipe.size_px, seed)?.to_device(computer.device)),
+            false => None,
+        };
+        Ok((identity, Ascent::new(recipe, network, seed, canvas(recipe, computer), start, state, kept)))
+    }
+
+    fn new(
+        recipe: &'a Recipe,
+        network: &'a Network,
+        seed: Seed,
+        canvas: Canvas,
+        start: Option<Tensor>,
+        state: State,
+        kept: State,
+    ) -> Ascent<'a> {
+        Ascent { recipe, network, seed, canvas, start, state, kept }
+    }
+
+    /// Writes everything down that [`Ascent::resume`] goes on with.
+    pub fn write(&self, path: &Path, identity: &Identity) -> Result<(), Error> {
+        Ok(checkpoint::write(path, identity, &self.state, &self.kept)?)
+    }
+
+    /// How many steps were taken.
+    pub fn steps(&self) -> u32 {
+        self.state.adam.steps
+    }
+
+    /// The checks so far: after how many steps, and how the images stood.
+    pub fn checks(&self) -> &[(u32, Standing)] {
+        &self.state.checks
+    }
+
+    /// The best score of the checks up to some step.
+    pub fn score_until(&self, steps: u32) -> f64 {
+        let scores = self.state.checks.iter().filter(|(step, _)| *step <= steps).map(|(_, standing)| standing.score);
+        scores.fold(f64::INFINITY, f64::min)
+    }
+
+    /// How often the ascent was taken back.
+    pub fn rollbacks(&self) -> u32 {
+        self.state.rollbacks
+    }
+
+    /// The step of the best check.
+    pub fn best_step(&self) -> u32 {
+        self.state.best.steps
+    }
+
+    /// The images (n, 3, size, size), 0..=1, of the best check.
+    pub fn best_images(&self) -> Tensor {
+        tch::no_grad(|| self.canvas.images(&self.state.best.coefficients))
+    }
+
+    /// Takes a step, and checks where one is due. Returns how the images stood, and what was taken back.
+    pub fn step(&mut self) -> Result<(Standing, Option<String>), Error> {
+        let step = self.steps();
+        let images = self.canvas.images(&self.state.adam.variable);
+        let views = self.recipe.ascent.views_per_step;
+        // Each view's graph is let go before the next one is made.
+        let leaf = images.detach().set_requires_grad(true);
+        let mut standing = None;
+        for k in 0..views {
+            let chance = self.seed.stream(Stream::Views, step * views + k);
+            let view = self.recipe.views.draw(self.recipe.images as usize, chance);
+            let rsms = self.rsms(&view.of(&leaf));
+            let loss = self.value(&rsms) / f64::from(views);
+            loss.backward();
+            standing = Some(self.standing(&rsms, loss.double_value(&[]) * f64::from(views)));
+            self.remember(&rsms);
+        }
+        if let Some(loss) = self.recipe.naturalness.value(&leaf, self.start.as_ref()) {
+            loss.backward();
+        }
+        let standing = standing.expect("at least one view");
+        // The gradient of the images goes on to the coefficients.
+        (&images * leaf.grad()).sum(None::<Kind>).backward();
+        self.state.adam.step(self.recipe.ascent.learning_rate(step) * self.state.rate);
+        if !standing.score.is_finite() {
+            return Ok((standing, Some(self.take_back("the objective is not a number")?)));
+        }
+        let due =
+            self.steps().is_multiple_of(self.recipe.ascent.check_every) || self.steps() == self.recipe.ascent.steps;
+        let taken_back = if due { self.check()? } else { None };
+        Ok((standing, taken_back))
+    }
+
+    /// Whether the state is that of a check, so that it should be written down.
+    pub fn is_checked(&self) -> bool {
+        self.kept.adam.steps == self.steps()
+    }
+
+    /// Judges the images on fixed views and remembers them if they are the best; takes them back if they are lost.
+    fn check(&mut self) -> Result<Option<String>, Error> {
+        let standing = tch::no_grad(|| self.judge());
+        if !standing.score.is_finite() {
+            return self.take_back("the objective is not a number").map(Some);
+        }
+        if self.state.checks.first().is_some_and(|(_, first)| standing.score > first.score) {
+            return self.take_back("the objective is worse than at the start").map(Some);
+        }
+        self.state.checks.push((self.steps(), standing));
+        if standing.score < self.state.best.score {
+            let coefficients = self.state.adam.variable.detach().copy();
+            self.state.best = Best { score: standing.score, steps: self.steps(), coefficients };
+        }
+        self.kept = self.state.copy();
+        Ok(None)
+    }
+
+    /// Goes back to the last check with half the learning rate.
+    fn take_back(&mut self, why: &str) -> Result<String, Error> {
+        let at = self.steps();
+        let rollbacks = self.state.rollbacks + 1;
+        if rollbacks > MOST_ROLLBACKS || self.kept.checks.is_empty() {
+            let what = why.to_owned();
+            return Err(Error::Diverged { step: at, steps: self.recipe.ascent.steps, what });
+        }
+        let rate = self.state.rate / 2.0;
+        self.state = self.kept.copy();
+        (self.state.rate, self.state.rollbacks) = (rate, rollbacks);
+        Ok(format!(
+            "seed {}, step {at}: {why}; back to step {} with {rate} of the learning rate",
+            self.seed.0,
+            self.steps()
+        ))
+    }
+
+    /// How the images stand on fixed views that the steps do not see: the images as they are, and some views.
+    fn judge(&self) -> Standing {
+        let images = self.canvas.images(&self.state.adam.variable);
+        let clean = self.rsms(&images);
+        let natural = self.recipe.naturalness.value(&images, self.start.as_ref()).map_or(0.0, |v| v.double_value(&[]));
+        let memories: Vec<Memory> = clean.iter().map(Memory::of).collect();
+        let mut score = self.value_beside(&clean, None).double_value(&[]);
+        let mut kept = keeps(&clean[0], &clean[0]);
+        let views = if self.recipe.views.is_empty() { 0 } else { CHECK_VIEWS };
+        for k in 0..views {
+            let view = self.recipe.views.draw(self.recipe.images as usize, self.seed.stream(Stream::CheckViews, k));
+            let seen = self.rsms(&view.of(&images));
+            score += self.value_beside(&seen, Some(&memories)).double_value(&[]);
+            kept = kept.minimum(&keeps(&seen[0], &clean[0]));
+        }
+        let mut standing = self.standing(&clean, score / f64::from(1 + views) + natural);
+        standing.stable = [kept.min().double_value(&[]), kept.mean(None::<Kind>).double_value(&[])];
+        standing
+    }
+
+    /// The layers' RSMs (layers, pairs of images) for each pooling of the objective.
+    fn rsms(&self, images: &Tensor) -> Vec<Tensor> {
+        let activations = self.network.activations(&self.network.input(images), &self.recipe.layers);
+        let over = |pooling: &Pooling| {
+            let rsms: Vec<Tensor> = activations.iter().map(|activations| rsm(&pooling.of(activations))).collect();
+            Tensor::stack(&rsms, 0)
+        };
+        self.recipe.objective.pooling.iter().map(over).collect()
+    }
+
+    /// The objective of RSMs beside what is remembered.
+    fn value(&self, rsms: &[Tensor]) -> Tensor {
+        self.value_beside(rsms, (!self.state.memories.is_empty()).then_some(self.state.memories.as_slice()))
+    }
+
+    fn value_beside(&self, rsms: &[Tensor], memories: Option<&[Memory]>) -> Tensor {
+        let values =
+            rsms.iter().enumerate().map(|(k, rsms)| self.recipe.objective.value(rsms, memories.map(|m| &m[k])));
+        values.reduce(|sum, value| sum + value).expect("at least one pooling") / rsms.len() as f64
+    }
+
+    fn remember(&mut self, rsms: &[Tensor]) {
+        let Some(stays) = self.recipe.objective.memory() else { return };
+        if self.state.memories.is_empty() {
+            self.state.memories = rsms.iter().map(Memory::of).collect();
+        }
+        for (memory, rsms) in self.state.memories.iter_mut().zip(rsms) {
+            memory.take_in(rsms, stays);
+        }
+    }
+
+    fn standing(&self, rsms: &[Tensor], score: f64) -> Standing {
+        tch::no_grad(|| {
+            let (size, spread) = (layer_similarity(&rsms[0]).abs(), spreads(&rsms[0]));
+            let kept = match self.state.memories.first() {
+                Some(memory) => keeps(&rsms[0], memory.rsms()),
+                None => spread.ones_like(),
+            };
+            let number = |tensor: Tensor| tensor.double_value(&[]);
+            Standing {
+                score,
+                distinct: [number(size.mean(None::<Kind>)), number(size.max())],
+                stable: [number(kept.min()), number(kept.mean(None::<Kind>))],
+                spread: [number(spread.min()), number(spread.mean(None::<Kind>))],
+            }
+        })
+    }
+}
