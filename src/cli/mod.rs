@@ -6,6 +6,8 @@ mod analyze;
 mod demo;
 #[cfg(feature = "synthesize")]
 mod fingerprint;
+#[cfg(any(feature = "present", feature = "analyze"))]
+mod images;
 #[cfg(feature = "present")]
 mod present;
 mod progress;

@@ -1,11 +1,13 @@
 //! Image sets: a folder of PNGs, what made them, and the layer RSMs measured on them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::rsa::SecondOrder;
-use crate::study::{error::Error, file, layer::Layer, models::Models, provenance::Provenance, seed::Seed, table};
+use crate::study::{error::Error, file, layer::Layer, models::Models, output::Output, provenance::Provenance, seed::Seed, table};
 
 const MANIFEST: &str = "images.toml";
 const RSMS: &str = "layer_rsms.tsv";
@@ -19,6 +21,8 @@ pub struct ImageSet {
     manifest: Manifest,
     manifest_sha256: String,
     models: Models,
+    /// Where the folder lies, if it shall go with the set.
+    temporary: Option<Arc<TempDir>>,
 }
 
 /// `images.toml`: what the set consists of and how it was made.
@@ -203,7 +207,12 @@ impl ImageSet {
         if !models.images().iter().eq(manifest.images.iter().map(ImageRecord::name)) {
             return Err(Error::content(rsms, format!("its images are not those of {MANIFEST}")));
         }
-        Ok(ImageSet { folder: folder.into(), manifest, manifest_sha256: file::sha256(text.as_bytes()), models })
+        Ok(ImageSet { folder: folder.into(), manifest, manifest_sha256: file::sha256(text.as_bytes()), models, temporary: None })
+    }
+
+    /// The same set, its folder going with it.
+    pub(in crate::study) fn in_temporary(self, place: Arc<TempDir>) -> ImageSet {
+        ImageSet { temporary: Some(place), ..self }
     }
 
     /// Writes `images.toml` and the tables into a folder that holds the PNGs already.
@@ -223,6 +232,18 @@ impl ImageSet {
         let path = folder.join(MANIFEST);
         let text = toml::to_string(manifest).map_err(|e| Error::content(&path, e.to_string()))?;
         file::write(&path, text.as_bytes())
+    }
+
+    /// Copies the set into the new folder `out`: the images, what made them, and the tables.
+    pub fn copy(&self, out: &Path) -> Result<(), Error> {
+        let output = Output::claim(out)?;
+        let tables = SIMILARITIES.map(|(_, name)| name);
+        let images = self.manifest.images.iter().map(|image| image.file.as_str());
+        for name in images.chain(tables).chain([RSMS, MANIFEST]) {
+            file::write(&output.path(name), &file::read(&self.folder.join(name))?)?;
+        }
+        output.finish()?;
+        Ok(())
     }
 
     /// The folder of the set.

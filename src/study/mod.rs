@@ -15,6 +15,7 @@ mod picture;
 mod progress;
 mod provenance;
 mod seed;
+mod shipped;
 mod stop;
 pub mod table;
 mod verdict;

@@ -399,7 +399,7 @@ fn lattice(key: u64, x: f64, y: f64) -> f64 {
         value ^ (value >> 31)
     };
     let mixed = mix(mix(key.wrapping_add(x as i64 as u64)).wrapping_add(y as i64 as u64));
-    1SQRT_2 * (mixed as f64 / 2.0f64.powi(64) - 0.5)
+    12.0f64.sqrt() * (mixed as f64 / 2.0f64.powi(64) - 0.5)
 }
 
 #[cfg(test)]
