@@ -4,7 +4,7 @@
 //! leaves model", International Journal of Computer Vision 41. Radii have the density r^-3 between a smallest and a
 //! largest one: the only density for which an image and its magnification have the same statistics.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::{FRAC_1_SQRT_2, PI, SQRT_2, TAU};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -22,9 +22,11 @@ const SAMPLES: usize = 3;
 /// The leaf that lies under everything comes at the latest after so many.
 const MOST_LEAVES: u32 = 1_000_000;
 
+const SQRT_1_5: f64 = 1.224_744_871_391_589;
+
 /// The unit vectors of lightness and two colour contrasts in red, green, blue, times the square root of 3: lightness of
 /// 1 raises each colour by 1.
-const OPPONENT: [[f64; 3]; 3] = [[1.0, 1.0, 1.0], [1.2247, 0.0, -1.2247], [-0.7071, 1.4142, -0.7071]];
+const OPPONENT: [[f64; 3]; 3] = [[1.0, 1.0, 1.0], [SQRT_1_5, 0.0, -SQRT_1_5], [-FRAC_1_SQRT_2, SQRT_2, -FRAC_1_SQRT_2]];
 
 /// The SD of the hues of an image's leaves along its main hue, and across.
 const HUES: [f64; 2] = [0.8, 0.3];
@@ -324,7 +326,7 @@ impl Texture {
 
     fn at(&self, [x, y]: [f64; 2]) -> f64 {
         match self {
-            Texture::Grating { wave, phase } => 2.0f64.sqrt() * (phase + wave[0] * x + wave[1] * y).sin(),
+            Texture::Grating { wave, phase } => SQRT_2 * (phase + wave[0] * x + wave[1] * y).sin(),
             Texture::Noise { cells, key } => {
                 let (x, y) = (x * cells, y * cells);
                 let corner = |across: f64, down: f64| lattice(*key, x.floor() + across, y.floor() + down);
