@@ -20,7 +20,10 @@ mod verdict;
 
 pub use error::Error;
 pub use events::{Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
-pub use image_set::{Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SynthesisRecord, Weights};
+pub use image_set::{
+    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SynthesisRecord,
+    ViewFigures, Weights,
+};
 pub use layer::Layer;
 pub use models::Models;
 pub use output::{MadeFolders, Output, abandon_outputs};

@@ -4,8 +4,8 @@
 mod ascent;
 mod device;
 mod error;
+mod evaluation;
 mod fingerprint;
-mod measure;
 pub mod network;
 mod objective;
 mod parametrization;
@@ -17,16 +17,18 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file};
+use crate::study::{ImageRecord, ImageSet, Manifest, Output, Progress, Provenance, SynthesisRecord, file};
 
 pub use crate::synthesize::device::{Choice, Computer};
 pub use crate::synthesize::error::Error;
-pub use crate::synthesize::fingerprint::fingerprint;
+pub use crate::synthesize::evaluation::{ComparisonRow, comparison};
+pub use crate::synthesize::fingerprint::{Measured, fingerprint};
 pub use crate::synthesize::recipe::Recipe;
 
 use crate::study::Picture;
 use crate::synthesize::network::{Network, Source, architecture};
 use crate::synthesize::parametrization::Fourier;
+use crate::synthesize::view::Kinds;
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.
 ///
@@ -64,12 +66,13 @@ pub fn run(
     let pictures = files.iter().map(|file| Picture::read(&output.path(file))).collect::<Result<Vec<_>, _>>()?;
     let images = files.iter().map(|name| record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
     let names = images.iter().map(|image| image.name().to_owned()).collect();
-    let models = measure::models(&network, computer, &recipe.layers, names, &pictures, progress)?;
+    let seen = Some(&Kinds::default());
+    let (models, figures) = evaluation::evaluate(&network, computer, &recipe.layers, names, &pictures, seen, progress)?;
     let manifest = Manifest {
         size_px: [recipe.size_px; 2],
         provenance: Provenance::here(),
         network: parameters.record(),
-        figures: Figures::of(&models),
+        figures,
         synthesis: Some(SynthesisRecord {
             seed: recipe.seed,
             device: computer.name().into(),
@@ -79,6 +82,7 @@ pub fn run(
         images,
     };
     ImageSet::write(output.folder(), &manifest, &models)?;
+    evaluation::write(output.folder(), &models, &manifest.figures)?;
     Ok(ImageSet::load(&output.finish()?)?)
 }
 

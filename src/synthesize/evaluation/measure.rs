@@ -1,53 +1,52 @@
-//! The layer RSMs of pictures, in double precision.
+//! Layer RSMs, in double precision.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
-use crate::study::Picture;
-use crate::study::{Layer, Models, Progress};
-use crate::synthesize::device::Computer;
-use crate::synthesize::error::Error;
+use crate::study::{Layer, Picture};
 use crate::synthesize::network::Network;
 use crate::synthesize::network::architecture;
 
-/// How many pictures pass through the network together.
-const BATCH: usize = 16;
+/// How many images pass through the network together.
+const BATCH: i64 = 16;
 
 /// How many units of a layer are in double precision at a time.
 const UNITS_AT_ONCE: i64 = 1 << 16;
 
-/// The RSMs of some layers (in the network's order) over pictures of one size, named in their order.
-pub fn models(
-    network: &Network,
-    computer: &Computer,
-    layers: &[Layer],
-    names: Vec<String>,
-    pictures: &[Picture],
-    progress: &dyn Progress,
-) -> Result<Models, Error> {
-    let stage = progress.stage("measuring", pictures.len() as u64);
+/// What of a layer's activations an RSM compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Every unit.
+    All,
+    /// Each channel's mean in each cell of a square grid over the map, so many cells a side.
+    Grid(i64),
+}
+
+/// Pictures of one size as images (n, 3, height, width), 0..=1.
+pub fn images(pictures: &[Picture], device: Device) -> Tensor {
+    let tensors: Vec<Tensor> = pictures.iter().map(tensor).collect();
+    Tensor::stack(&tensors, 0).to_device(device).to_kind(Kind::Float) / 255.0
+}
+
+/// The RSMs of some layers (in the network's order) over images (n, 3, height, width), 0..=1. A pair of images is NaN where
+/// the layer answers to one of them with the same value everywhere.
+pub fn rsms(network: &Network, layers: &[Layer], images: &Tensor, units: Units) -> Vec<Rsm> {
     let wanted = architecture::positions(layers);
     let depth = wanted.last().map_or(0, |last| last + 1);
     let mut patterns: Vec<Vec<Tensor>> = wanted.iter().map(|_| Vec::new()).collect();
-    for batch in pictures.chunks(BATCH) {
-        tch::no_grad(|| {
-            let images: Vec<Tensor> = batch.iter().map(tensor).collect();
-            let images = Tensor::stack(&images, 0).to_device(computer.device).to_kind(Kind::Float) / 255.0;
-            let activations = network.activations(&network.input(&images), depth);
+    tch::no_grad(|| {
+        for batch in images.split(BATCH, 0) {
+            let activations = network.activations(&network.input(&batch), depth);
             for (layer, patterns) in wanted.iter().zip(&mut patterns) {
-                patterns.push(activations[*layer].reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
+                let compared = match units {
+                    Units::All => activations[*layer].shallow_clone(),
+                    Units::Grid(cells) => activations[*layer].adaptive_avg_pool2d([cells, cells]),
+                };
+                patterns.push(compared.reshape([batch.size()[0], -1]).to_device(Device::Cpu));
             }
-        });
-        stage.advance(batch.len() as u64);
-    }
-    let rsms: Vec<Rsm> = patterns.iter().map(|batches| rsm(&Tensor::cat(batches, 0))).collect();
-    for (layer, rsm) in layers.iter().zip(&rsms) {
-        if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
-            let (layer, image_a, image_b) = (layer.to_string(), names[i].clone(), names[j].clone());
-            return Err(Error::Undefined { layer, image_a, image_b });
         }
-    }
-    Ok(Models::new(names, layers.to_vec(), rsms))
+        patterns.iter().map(|batches| rsm(&Tensor::cat(batches, 0))).collect()
+    })
 }
 
 /// The picture as (3, height, width), 0..=255.
