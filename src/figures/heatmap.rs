@@ -75,8 +75,8 @@ pub fn draw(svg: &mut Svg, [left, top]: [f64; 2], cells: &Cells) {
             svg.text_upwards([left + (i as f64 + 0.5) * cell + 4.0, top - 6.0], 11.0, TEXT, &names[i]);
         }
         for j in 0..n {
-            // A hairline between lettered cells; small cells touch.
-            let gap = if cells.lettered { 1.0 } else { 0.0 };
+            // A hairline between lettered cells; small cells overlap, so that none shows between them.
+            let gap = if cells.lettered { 1.0 } else { -0.3 };
             let area = [left + j as f64 * cell, y, cell - gap, cell - gap];
             if i == j {
                 svg.rect(area, &DIAGONAL.hex());
@@ -111,7 +111,8 @@ pub fn draw_color_bar(svg: &mut Svg, [left, top]: [f64; 2], scale: Scale, meanin
         let color = scale.color(value(step as f64 / (STEPS - 1) as f64));
         svg.rect([x, top + 16.0, width / STEPS as f64 + 0.3, 12.0], &color.hex());
     }
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+    let ticks: &[f64] = if value(0.5) == 0.0 { &[0.0, 0.25, 0.5, 0.75, 1.0] } else { &[0.0, 0.5, 1.0] };
+    for &part in ticks {
         let x = left + width * part;
         svg.line([x, top + 28.0], [x, top + 32.0], QUIET, 1.0);
         svg.text([x, top + 43.0], 10.5, Anchor::Middle, TEXT, &signed(value(part), 3));

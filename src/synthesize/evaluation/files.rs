@@ -52,7 +52,7 @@ fn fingerprints(models: &Models, figures: &Figures) -> String {
     let values: Vec<_> = models.rsms().iter().map(|rsm| |i: usize, j: usize| rsm.get(i, j)).collect();
     let panel = |(k, layer): (usize, &Layer)| Fingerprint {
         name: layer.to_string(),
-        note: format!("spread {:.3}, keeps at least {:.2}", figures.layers[k].spread, least_kept(figures, k)),
+        note: format!("spread {:.3}, keep \u{2265} {:.2}", figures.layers[k].spread, least_kept(figures, k)),
         value: &values[k],
     };
     let panels: Vec<Fingerprint> = models.layers().iter().enumerate().map(panel).collect();

@@ -8,7 +8,7 @@ use crate::synthesize::network::Network;
 use crate::synthesize::network::architecture;
 
 /// How many images pass through the network together.
-const BATCH: i64 = 16;
+const BATCH: i64 = 8;
 
 /// How many units of a layer are in double precision at a time.
 const UNITS_AT_ONCE: i64 = 1 << 16;
@@ -42,7 +42,9 @@ pub fn rsms(network: &Network, layers: &[Layer], images: &Tensor, units: Units) 
                     Units::All => activations[*layer].shallow_clone(),
                     Units::Grid(cells) => activations[*layer].adaptive_avg_pool2d([cells, cells]),
                 };
-                patterns.push(compared.reshape([batch.size()[0], -1]).to_device(Device::Cpu));
+                // The order of units is free: this one needs no copy where the channels lie last in memory.
+                let compared = compared.permute([0, 2, 3, 1]).reshape([batch.size()[0], -1]);
+                patterns.push(compared.to_device(Device::Cpu));
             }
         }
         patterns.iter().map(|batches| rsm(&Tensor::cat(batches, 0))).collect()
