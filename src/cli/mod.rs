@@ -5,6 +5,8 @@ mod analyze;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "synthesize")]
+mod figures;
+#[cfg(feature = "synthesize")]
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod images;

@@ -7,8 +7,8 @@ use anyhow::bail;
 use crate::cli::images;
 use crate::cli::progress::Terminal;
 use crate::present::{self, Protocol, Scanner, Screen, Session};
-use crate::study::bids::Label;
 use crate::study::Seed;
+use crate::study::bids::Label;
 
 /// Show an image set in the scanner: one run.
 #[derive(Debug, clap::Args)]

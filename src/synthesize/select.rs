@@ -8,10 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::rsa::{Rsm, SecondOrder, SimilarityMatrix, pair_count};
-use crate::study::{ImageSet, Layer, Models, Output, Progress, Seed, SelectionRecord, Stage, Stream};
+use crate::study::{ImageSet, Layer, Output, Progress, Seed, SelectionRecord, Stage, Stream};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
-use crate::synthesize::measure;
+use crate::synthesize::evaluation::{evaluate, measure};
 use crate::synthesize::network::{Network, Source, architecture};
 use crate::synthesize::objective::Objective;
 use crate::synthesize::pngs::{FEWEST, Pngs};
@@ -86,20 +86,21 @@ pub fn select(
         architecture::NAME,
         weights.describe()
     ));
-    let models = measure::models(&network, computer, &selection.layers, pngs.names(), pngs.pictures(), progress)?;
+    let models = measure(&network, computer, &selection.layers, pngs.names(), pngs.pictures(), progress)?;
     let objective = |rsms: &[Vec<f64>]| selection.value(rsms);
     let best = search(models.rsms(), selection.images, selection.seed, &objective, progress);
 
     let chosen = pngs.only(&best.members);
-    let rsms = models.rsms().iter().map(|rsm| rsm.reordered(&best.members)).collect();
-    let models = Models::new(chosen.names(), selection.layers.clone(), rsms);
+    let pictures = chosen.pictures();
+    let (models, figures) = evaluate(&network, computer, &selection.layers, chosen.names(), pictures, None, progress)?;
     let record = SelectionRecord {
         candidates: candidates as u32,
         seed: selection.seed,
         objective: toml::Table::try_from(&selection.objective).expect("an objective is a table"),
         value: best.value,
     };
-    chosen.into_set(output, &models, parameters.record(), Some(record))
+    chosen.write_set(&output, &models, figures, parameters.record(), Some(record))?;
+    Ok(ImageSet::load(&output.finish()?)?)
 }
 
 /// A function of the upper triangles of the layers' RSMs, row-major. Smaller is better.
