@@ -111,6 +111,7 @@ fn write_set(folder: &Path, kind: Kind) {
             seed: Seed(7),
             device: "cpu".into(),
             threads: 2,
+            precision: "float32".into(),
             step: 100,
             rollbacks: 0,
             trials: Vec::new(),

@@ -10,7 +10,7 @@ use crate::simulate::{Participant, Settings};
 use crate::study::bids::Label;
 use crate::study::{ImageSet, Progress, Seed, Weights, file};
 use crate::synthesize::network::Source;
-use crate::synthesize::{Choice, Computer, Recipe};
+use crate::synthesize::{Choice, Computer, Precision, Recipe};
 use crate::{analyze, report, simulate, synthesize};
 
 /// The demo's settings are part of the program, so that it runs in any folder.
@@ -140,7 +140,8 @@ fn synthesized(folder: &Path, weights: Option<&Path>, progress: &dyn Progress) -
     let recipe = Recipe::parse(Path::new(RECIPE.0), RECIPE.1)?;
     let weights = Source::find(weights);
     step(progress, "1 of 5: synthesize 16 images", folder, || {
-        synthesize::run(&recipe, &weights, &Computer::choose(Choice::Auto, None)?, folder, true, progress)?;
+        let computer = Computer::choose(Choice::Auto, Precision::Float32, None)?;
+        synthesize::run(&recipe, &weights, &computer, folder, true, progress)?;
         Ok(())
     })?;
     let images = ImageSet::load(folder)?;

@@ -1,13 +1,14 @@
 //! `layerprint fingerprint`: what images that exist already are worth.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
-use crate::synthesize::{self, Measured};
+use crate::synthesize::network::{Tap, check_taps};
+use crate::synthesize::{self, Measured, Precision};
 
 /// Measure how distinct, stable and useful the fingerprints of a folder of PNGs are
 #[derive(Debug, clap::Args)]
@@ -24,14 +25,19 @@ pub struct Arguments {
     /// Print the figures as JSON: a list with the name and the figures of each folder
     #[arg(long)]
     json: bool,
+    /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b]
+    #[arg(long, value_name = "LAYER,...", value_parser = layers)]
+    layers: Option<Layers>,
     #[command(flatten)]
     computing: Computing,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { images, out, compare, json, computing } = arguments;
-    let (weights, computer) = computing.choose()?;
-    let measured = synthesize::fingerprint(&images, &compare, &weights, &computer, out.as_deref(), &Terminal)?;
+    let Arguments { images, out, compare, json, layers, computing } = arguments;
+    let (weights, computer) = computing.choose(Precision::Float32)?;
+    let taps = layers.map_or_else(Tap::outputs, |Layers(taps)| taps);
+    let folders: Vec<&Path> = std::iter::once(&images).chain(&compare).map(PathBuf::as_path).collect();
+    let measured = synthesize::fingerprint(&folders, &taps, &weights, &computer, out.as_deref(), &Terminal)?;
     if json {
         let sets: Vec<_> = measured.iter().map(|set| json!({ "folder": set.name, "figures": set.figures })).collect();
         println!("{}", serde_json::to_string_pretty(&sets)?);
@@ -45,4 +51,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         println!("{}", out.display());
     }
     Ok(())
+}
+
+/// Layers as the command line names them.
+#[derive(Clone, Debug)]
+struct Layers(Vec<Tap>);
+
+fn layers(text: &str) -> Result<Layers, String> {
+    let taps = text.split(',').map(str::parse).collect::<Result<Vec<Tap>, String>>()?;
+    check_taps(&taps)?;
+    Ok(Layers(taps))
 }

@@ -6,7 +6,7 @@ use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
 use crate::study::Seed;
-use crate::synthesize::{self, Recipe, Selection};
+use crate::synthesize::{self, Precision, Recipe, Selection};
 
 /// The recipe of the image set that comes with the program.
 const RECIPE: (&str, &str) =
@@ -44,7 +44,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(seed) = arguments.seed {
         selection.seed = Seed(seed);
     }
-    let (weights, computer) = arguments.computing.choose()?;
+    let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
     let set = synthesize::select(&arguments.images, &selection, &weights, &computer, &arguments.out, &Terminal)?;
     print!("{}", figures::one(&set.manifest().figures));
     println!("{}", set.folder().display());

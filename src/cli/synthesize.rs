@@ -7,7 +7,7 @@ use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::study::Seed;
 use crate::synthesize::network::Source;
-use crate::synthesize::{self, Choice, Computer, Recipe};
+use crate::synthesize::{self, Choice, Computer, Precision, Recipe};
 
 /// Synthesize an image set whose layers have distinct fingerprints
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,9 @@ pub struct Arguments {
     /// A seed in place of the recipe's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// What the network computes in while the images are made; their RSMs are always measured in float32
+    #[arg(long, value_enum, default_value_t = PrecisionName::Float32)]
+    precision: PrecisionName,
     #[command(flatten)]
     computing: Computing,
 }
@@ -50,15 +53,35 @@ enum DeviceName {
     Cuda,
 }
 
+/// A precision by its name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PrecisionName {
+    Float32,
+    /// Faster on a GPU; RSMs differ in their third digit
+    Tf32,
+    /// Faster on a GPU, with half the memory; RSMs differ in their second digit
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Precision {
+        match name {
+            PrecisionName::Float32 => Precision::Float32,
+            PrecisionName::Tf32 => Precision::Tf32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 impl Computing {
     /// The weights and the device to be used.
-    pub fn choose(&self) -> Result<(Source, Computer), synthesize::Error> {
+    pub fn choose(&self, precision: Precision) -> Result<(Source, Computer), synthesize::Error> {
         let device = match self.device {
             DeviceName::Auto => Choice::Auto,
             DeviceName::Cpu => Choice::Cpu,
             DeviceName::Cuda => Choice::Cuda,
         };
-        Ok((Source::find(self.weights.as_deref()), Computer::choose(device, self.threads)?))
+        Ok((Source::find(self.weights.as_deref()), Computer::choose(device, precision, self.threads)?))
     }
 }
 
@@ -67,7 +90,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(seed) = arguments.seed {
         recipe = recipe.with_seed(Seed(seed));
     }
-    let (weights, computer) = arguments.computing.choose()?;
+    let (weights, computer) = arguments.computing.choose(arguments.precision.into())?;
     match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
         Ok(set) => {
             print!("{}", figures::one(&set.manifest().figures));

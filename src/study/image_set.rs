@@ -93,6 +93,8 @@ pub struct SynthesisRecord {
     pub device: String,
     /// The number of threads: float sums depend on it.
     pub threads: u32,
+    /// What the network computed in while the images were made: `float32`, `tf32` or `bf16`. RSMs are measured in float32.
+    pub precision: String,
     /// The step whose images these are: the best of all that were checked.
     pub step: u32,
     /// How often the ascent was taken back because it had diverged.
@@ -287,7 +289,7 @@ impl ImageSet {
             manifest,
             manifest_sha256: file::sha256(text.as_bytes()),
             models,
-            temporary: None,
+            _temporary: None,
         })
     }
 

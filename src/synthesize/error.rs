@@ -18,6 +18,14 @@ pub enum Error {
         /// What is wrong, with the tensor's name.
         what: String,
     },
+    /// A further network that does not answer as its settings say.
+    #[error("network {}: {what}", path.display())]
+    FurtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the output's number.
+        what: String,
+    },
     /// An image that cannot be measured.
     #[error("image {}: {what}", path.display())]
     Image {
@@ -29,7 +37,7 @@ pub enum Error {
     /// The device asked for is not to be had.
     #[error("cannot compute on {device}: {what}")]
     Device {
-        /// `cuda`.
+        /// `cpu` or `cuda`.
         device: &'static str,
         /// Why not.
         what: String,

@@ -6,7 +6,7 @@ use crate::study::{self, Figures, ImageSet, Output, Progress};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::{self, evaluate};
-use crate::synthesize::network::{Network, Source, architecture};
+use crate::synthesize::network::{Network, Source, Tap, architecture};
 use crate::synthesize::pngs::{FEWEST, Pngs};
 
 /// What a folder of images was found to be.
@@ -18,39 +18,36 @@ pub struct Measured {
     pub figures: Figures,
 }
 
-/// Measures and judges the PNGs of `folder`, then of each of `others`: in the order of their names, all of a folder of one
-/// size of at least 64 x 64 px. Every layer is measured. Files that are no PNGs are left behind, and named, unless they are
-/// those of an image set.
+/// Measures and judges the PNGs of each of `folders` at `taps`: in the order of their names, all of a folder of one size of
+/// at least 64 x 64 px. Files that are no PNGs are left behind, and named, unless they are those of an image set.
 ///
-/// Where there is an `out`, the images of `folder` become an image set there, copied byte by byte, with a table of the
-/// comparison if there are others. Nothing is written otherwise.
+/// Where there is an `out`, the images of the first folder become an image set there, copied byte by byte, with a table of
+/// the comparison if there are others. Nothing is written otherwise.
 pub fn fingerprint(
-    folder: &Path,
-    others: &[PathBuf],
+    folders: &[&Path],
+    taps: &[Tap],
     weights: &Source,
     computer: &Computer,
     out: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<Vec<Measured>, Error> {
-    let paths: Vec<&Path> = std::iter::once(folder).chain(others.iter().map(PathBuf::as_path)).collect();
-    let names = names(&paths)?;
-    let folders = paths.iter().map(|path| Pngs::read(path, FEWEST, progress)).collect::<Result<Vec<_>, _>>()?;
+    let names = names(folders)?;
+    let folders = folders.iter().map(|path| Pngs::read(path, FEWEST, progress)).collect::<Result<Vec<_>, _>>()?;
     let output = out.map(Output::claim).transpose()?;
     let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer.device);
-    let layers = architecture::layers();
+    let network = Network::new(&parameters, computer);
     let (mut measured, mut rsms) = (Vec::new(), Vec::new());
     for (name, folder) in names.into_iter().zip(&folders) {
         let [width, height] = folder.size_px();
         progress.say(&format!(
             "{name}: {} images of {width} x {height} px, {} layers of {} ({})",
             folder.pictures().len(),
-            layers.len(),
+            taps.len(),
             architecture::NAME,
             weights.describe()
         ));
         let images = folder.names();
-        let (models, figures) = evaluate(&network, computer, &layers, images, folder.pictures(), None, progress)?;
+        let (models, figures) = evaluate(&network, computer, taps, images, folder.pictures(), None, progress)?;
         measured.push(Measured { name, figures });
         rsms.push(models);
     }

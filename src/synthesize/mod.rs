@@ -30,7 +30,7 @@ use crate::synthesize::network::{Network, Parameters, Source, architecture};
 use crate::synthesize::unfinished::Unfinished;
 
 pub use crate::synthesize::ascent::{Ascent, Standing};
-pub use crate::synthesize::device::{Choice, Computer};
+pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::evaluation::{ComparisonRow, comparison};
 pub use crate::synthesize::fingerprint::{Measured, fingerprint};
@@ -56,7 +56,7 @@ pub fn run(
     let unfinished = Unfinished::open(out, resume)?;
     let parameters = weights.load(progress)?;
     recipe.check_weights(&parameters, weights)?;
-    let network = Network::new(&parameters, computer.device);
+    let network = Network::new(&parameters, computer);
     progress.say(&format!(
         "{} images of {px} x {px} px, {} layers of {} ({}), {} steps on {} with {} threads; preview: {}",
         recipe.images,
@@ -81,8 +81,10 @@ pub fn run(
     let pictures = files.iter().map(|file| Picture::read(&output.path(file))).collect::<Result<Vec<_>, _>>()?;
     let images = files.iter().map(|name| record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
     let names = images.iter().map(|image| image.name().to_owned()).collect();
-    let seen = Some(&recipe.views);
-    let (models, figures) = evaluation::evaluate(&network, computer, &recipe.layers, names, &pictures, seen, progress)?;
+    let measuring = computer.measuring();
+    let network = Network::new(&parameters, &measuring);
+    let (taps, seen) = (&recipe.layers, Some(&recipe.views));
+    let (models, figures) = evaluation::evaluate(&network, &measuring, taps, names, &pictures, seen, progress)?;
     let manifest = Manifest {
         size_px: [recipe.size_px; 2],
         provenance: Provenance::here(),
@@ -108,7 +110,7 @@ fn identity(recipe: &Recipe, parameters: &Parameters, computer: &Computer) -> Id
         weights_sha256: parameters.sha256(),
         seed: recipe.seeds[0],
         device: computer.name().into(),
-        precision: "float32".into(),
+        precision: computer.precision.name().into(),
         threads: computer.threads,
         version: Provenance::here().version,
     }
@@ -120,6 +122,7 @@ fn synthesis(recipe: &Recipe, computer: &Computer, climbed: &Climbed) -> Synthes
         seed: climbed.seed,
         device: computer.name().into(),
         threads: computer.threads,
+        precision: computer.precision.name().into(),
         step: climbed.step,
         rollbacks: climbed.rollbacks,
         trials: climbed.trials.clone(),

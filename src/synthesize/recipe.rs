@@ -5,11 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
-use crate::study::{Layer, Seed, file};
+use crate::study::{Seed, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::{Parameters, Source, architecture};
-use crate::synthesize::objective::{Naturalness, Objective};
+use crate::synthesize::network::{ModelViews, Parameters, Source, Tap, architecture, check_taps};
+use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
@@ -32,8 +32,8 @@ pub struct Recipe {
     #[serde(deserialize_with = "size")]
     pub(in crate::synthesize) size_px: u32,
     /// The layers whose RSMs shall differ.
-    #[serde(deserialize_with = "known_layers")]
-    pub(in crate::synthesize) layers: Vec<Layer>,
+    #[serde(deserialize_with = "taps")]
+    pub(in crate::synthesize) layers: Vec<Tap>,
     /// The weights that the recipe is meant for: others are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::synthesize) weights_sha256: Option<String>,
@@ -41,7 +41,11 @@ pub struct Recipe {
     pub(in crate::synthesize) parametrization: Parametrization,
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
     pub(in crate::synthesize) views: Kinds,
+    #[serde(default, skip_serializing_if = "ModelViews::is_empty")]
+    pub(in crate::synthesize) model_views: ModelViews,
     pub(in crate::synthesize) objective: Objective,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::synthesize) shared: Option<Shared>,
     #[serde(default, skip_serializing_if = "Naturalness::is_empty")]
     pub(in crate::synthesize) naturalness: Naturalness,
     pub(in crate::synthesize) ascent: Schedule,
@@ -109,16 +113,8 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     checked(deserializer, "64 to 4096 pixels", |px| (architecture::SMALLEST_PX..=4096).contains(px))
 }
 
-fn known_layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Layer>, D::Error> {
-    let layers = Vec::<Layer>::deserialize(deserializer)?;
-    let known = architecture::layers();
-    if let Some(unknown) = layers.iter().find(|layer| !known.contains(layer)) {
-        let names: Vec<&str> = known.iter().map(Layer::name).collect();
-        return Err(D::Error::custom(format!("the network has no layer {unknown}: it has {}", names.join(", "))));
-    }
-    let in_order: Vec<Layer> = known.into_iter().filter(|layer| layers.contains(layer)).collect();
-    if in_order.len() < 2 || in_order != layers {
-        return Err(D::Error::custom("expected at least two layers, each once, in the order of the network"));
-    }
-    Ok(layers)
+fn taps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tap>, D::Error> {
+    let taps = Vec::<Tap>::deserialize(deserializer)?;
+    check_taps(&taps).map_err(D::Error::custom)?;
+    Ok(taps)
 }

@@ -8,11 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use crate::rsa::{Rsm, SecondOrder, SimilarityMatrix, pair_count};
-use crate::study::{ImageSet, Layer, Output, Progress, Seed, SelectionRecord, Stage, Stream};
+use crate::study::{ImageSet, Output, Progress, Seed, SelectionRecord, Stage, Stream};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::{evaluate, measure};
-use crate::synthesize::network::{Network, Source, architecture};
+use crate::synthesize::network::{Network, Source, Tap, architecture};
 use crate::synthesize::objective::Objective;
 use crate::synthesize::pngs::{FEWEST, Pngs};
 use crate::synthesize::recipe::Recipe;
@@ -39,7 +39,7 @@ pub struct Selection {
     pub images: usize,
     /// All chance of the search comes from it.
     pub seed: Seed,
-    layers: Vec<Layer>,
+    layers: Vec<Tap>,
     objective: Objective,
 }
 
@@ -76,7 +76,7 @@ pub fn select(
     let output = Output::claim(out)?;
     let pngs = Pngs::read(folder, selection.images.max(FEWEST), progress)?;
     let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer.device);
+    let network = Network::new(&parameters, computer);
     let [width, height] = pngs.size_px();
     let candidates = pngs.pictures().len();
     progress.say(&format!(

@@ -5,9 +5,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
-use crate::study::Layer;
-use crate::synthesize::network::Network;
-use crate::synthesize::network::architecture;
+use crate::synthesize::network::{Network, Tap};
 use crate::synthesize::objective::Pooling;
 
 /// How many images pass through the network together.
@@ -19,22 +17,21 @@ const UNITS_AT_ONCE: i64 = 1 << 16;
 /// How many values of patterns are held at a time (1 GiB), unless a layer alone has more.
 const VALUES_AT_ONCE: usize = 1 << 28;
 
-/// The RSMs of some layers (in the network's order) over images (n, 3, height, width), 0..=1. A pair of images is NaN where
+/// The RSMs at some taps over images (n, 3, height, width), 0..=1. A pair of images is NaN where
 /// the layer answers to one of them with the same value everywhere.
-pub fn rsms(network: &Network, layers: &[Layer], images: &Tensor, pooling: Pooling) -> Vec<Rsm> {
-    let wanted = architecture::positions(layers);
+pub fn rsms(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Rsm> {
     let n = images.size()[0];
     // A batch fits whatever its size; of more images one says how large their patterns are.
     let units = if n <= BATCH {
-        vec![0; wanted.len()]
+        vec![0; taps.len()]
     } else {
-        patterns(network, &wanted, &images.narrow(0, 0, 1), pooling).iter().map(Tensor::numel).collect()
+        patterns(network, taps, &images.narrow(0, 0, 1), pooling).iter().map(Tensor::numel).collect()
     };
-    let mut rsms = Vec::with_capacity(wanted.len());
+    let mut rsms = Vec::with_capacity(taps.len());
     for pass in passes(&units, n as usize) {
         let mut held: Vec<Vec<Tensor>> = pass.clone().map(|_| Vec::new()).collect();
         for batch in images.split(BATCH, 0) {
-            for (held, patterns) in held.iter_mut().zip(patterns(network, &wanted[pass.clone()], &batch, pooling)) {
+            for (held, patterns) in held.iter_mut().zip(patterns(network, &taps[pass.clone()], &batch, pooling)) {
                 held.push(patterns);
             }
         }
@@ -44,18 +41,16 @@ pub fn rsms(network: &Network, layers: &[Layer], images: &Tensor, pooling: Pooli
     rsms
 }
 
-/// The patterns (n, units) of some layers of the network, by their places.
-fn patterns(network: &Network, wanted: &[usize], images: &Tensor, pooling: Pooling) -> Vec<Tensor> {
+/// The patterns (n, units) at some taps.
+fn patterns(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Tensor> {
     tch::no_grad(|| {
-        let depth = wanted.last().map_or(0, |last| last + 1);
-        let activations = network.activations(&network.input(images), depth);
-        let flat = |&layer: &usize| {
-            let pooled = pooling.of(&activations[layer]);
+        let flat = |activations: Tensor| {
+            let pooled = pooling.of(&activations);
             // The order of units is free: this one needs no copy where the channels lie last in memory.
             let ordered = if pooled.dim() == 4 { pooled.permute([0, 2, 3, 1]) } else { pooled };
             ordered.reshape([images.size()[0], -1]).to_device(Device::Cpu)
         };
-        wanted.iter().map(flat).collect()
+        network.activations(&network.input(images), taps).into_iter().map(flat).collect()
     })
 }
 

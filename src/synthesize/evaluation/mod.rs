@@ -11,13 +11,13 @@ mod stability;
 use tch::Tensor;
 
 use crate::rsa::{Rsm, pairs};
-use crate::study::{Figures, Layer, Models, Picture, Progress, ViewFigures};
+use crate::study::{Figures, Models, Picture, Progress, ViewFigures};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::held_out::HeldOut;
 
 use crate::synthesize::evaluation::stability::{Stability, least, stability};
-use crate::synthesize::network::Network;
+use crate::synthesize::network::{Network, Tap};
 use crate::synthesize::objective::Pooling;
 use crate::synthesize::picture;
 use crate::synthesize::view::Kinds;
@@ -25,7 +25,7 @@ use crate::synthesize::view::Kinds;
 pub use crate::synthesize::evaluation::comparison::{ComparisonRow, comparison, write_comparison};
 pub use crate::synthesize::evaluation::files::write;
 
-/// Measures and judges pictures of one size: the RSMs of some layers (in the network's order), and figures of the set.
+/// Measures and judges pictures of one size: the RSMs at some taps, and figures of the set.
 /// `ascent` says which kinds of views the ascent saw, where the pictures were synthesized.
 ///
 /// All chance is the same for every set. Fails where a layer answers to a picture with the same value everywhere; where that
@@ -33,7 +33,7 @@ pub use crate::synthesize::evaluation::files::write;
 pub fn evaluate(
     network: &Network,
     computer: &Computer,
-    layers: &[Layer],
+    taps: &[Tap],
     names: Vec<String>,
     pictures: &[Picture],
     ascent: Option<&Kinds>,
@@ -44,14 +44,14 @@ pub fn evaluate(
     let stage = progress.stage("evaluating", (1 + glances + power::PARTICIPANTS).into());
     let images = picture::images(pictures, computer.device);
     let rsms = |images: &Tensor, pooling: Pooling| {
-        let rsms = measure::rsms(network, layers, images, pooling);
+        let rsms = measure::rsms(network, taps, images, pooling);
         stage.advance(1);
         rsms
     };
 
     let clean = rsms(&images, Pooling::None);
-    check_defined(layers, &names, &clean)?;
-    let models = Models::new(names, layers.to_vec(), clean);
+    check_defined(taps, &names, &clean)?;
+    let models = Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), clean);
     let mut figures = Figures::of(&models);
     for view in &views {
         let glance = |draw, glance| {
@@ -68,26 +68,26 @@ pub fn evaluate(
     Ok((models, figures))
 }
 
-/// The RSMs of some layers (in the network's order) over pictures of one size, named in their order. Fails where a layer
+/// The RSMs at some taps over pictures of one size, named in their order. Fails where a layer
 /// answers to a picture with the same value everywhere.
 pub fn measure(
     network: &Network,
     computer: &Computer,
-    layers: &[Layer],
+    taps: &[Tap],
     names: Vec<String>,
     pictures: &[Picture],
     progress: &dyn Progress,
 ) -> Result<Models, Error> {
     let _stage = progress.stage("measuring", 1);
-    let rsms = measure::rsms(network, layers, &picture::images(pictures, computer.device), Pooling::None);
-    check_defined(layers, &names, &rsms)?;
-    Ok(Models::new(names, layers.to_vec(), rsms))
+    let rsms = measure::rsms(network, taps, &picture::images(pictures, computer.device), Pooling::None);
+    check_defined(taps, &names, &rsms)?;
+    Ok(Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), rsms))
 }
 
-fn check_defined(layers: &[Layer], names: &[String], rsms: &[Rsm]) -> Result<(), Error> {
-    for (layer, rsm) in layers.iter().zip(rsms) {
+fn check_defined(taps: &[Tap], names: &[String], rsms: &[Rsm]) -> Result<(), Error> {
+    for (tap, rsm) in taps.iter().zip(rsms) {
         if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
-            let (layer, image_a, image_b) = (layer.to_string(), names[i].clone(), names[j].clone());
+            let (layer, image_a, image_b) = (tap.to_string(), names[i].clone(), names[j].clone());
             return Err(Error::Undefined { layer, image_a, image_b });
         }
     }

@@ -1,25 +1,7 @@
-//! GoogLeNet as published in the Caffe model zoo: which layers there are, and the shape of every parameter.
-
-use crate::study::Layer;
+//! GoogLeNet as published in the Caffe model zoo: its inception blocks, and the shape of every parameter.
 
 /// The network's name in `images.toml`.
 pub const NAME: &str = "bvlc_googlenet";
-
-/// The 12 layers that can be measured, in order, each after its ReLU: the name used here and that of the Caffe model.
-pub const LAYERS: [(&str, &str); 12] = [
-    ("conv1", "conv1/7x7_s2"),
-    ("conv2_reduce", "conv2/3x3_reduce"),
-    ("conv2", "conv2/3x3"),
-    ("3a", "inception_3a/output"),
-    ("3b", "inception_3b/output"),
-    ("4a", "inception_4a/output"),
-    ("4b", "inception_4b/output"),
-    ("4c", "inception_4c/output"),
-    ("4d", "inception_4d/output"),
-    ("4e", "inception_4e/output"),
-    ("5a", "inception_5a/output"),
-    ("5b", "inception_5b/output"),
-];
 
 /// The smallest width or height in pixels that leaves something to see in the last layer.
 pub const SMALLEST_PX: u32 = 64;
@@ -67,14 +49,11 @@ const fn block(
     Block { name, input, one, three, five, pool, pooled_before }
 }
 
-/// The names of the 12 layers.
-pub fn layers() -> Vec<Layer> {
-    LAYERS.iter().map(|(name, _)| Layer::new(*name).expect("a sound name")).collect()
-}
-
-/// Where some layers stand among the 12, in the network's order.
-pub fn positions(layers: &[Layer]) -> Vec<usize> {
-    (0..LAYERS.len()).filter(|&k| layers.iter().any(|layer| layer.name() == LAYERS[k].0)).collect()
+impl Block {
+    /// The block as a layer: `3a`.
+    pub fn short_name(&self) -> &'static str {
+        self.name.trim_start_matches("inception_")
+    }
 }
 
 /// Name and shape of each of the 116 parameters: weights as (output, input, height, width), biases as (output), the

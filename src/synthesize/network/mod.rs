@@ -1,12 +1,18 @@
-//! The network: weights from a file go in, a function from images to the activations of named layers comes out.
+//! The network: weights from a file go in, a function from images to the activations at named taps comes out.
 
 pub mod architecture;
 mod array;
 mod caffemodel;
 mod fetch;
+mod further;
 mod googlenet;
+mod model_views;
+mod tap;
 pub mod weights;
 
 pub use crate::synthesize::network::fetch::{Download, PUBLISHED_SHA1, PUBLISHED_URL, fetch};
+pub use crate::synthesize::network::further::{Further, FurtherNetwork};
 pub use crate::synthesize::network::googlenet::{Network, channels_last};
+pub use crate::synthesize::network::model_views::{Disturbance, ModelViews};
+pub use crate::synthesize::network::tap::{Part, Site, Stage, Tap, check_taps};
 pub use crate::synthesize::network::weights::{Parameters, Source};
