@@ -4,6 +4,7 @@
 
 mod distinct;
 mod natural;
+mod plain;
 mod rsm;
 mod shared;
 mod stable;
