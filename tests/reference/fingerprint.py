@@ -11,8 +11,12 @@ and Pillow; the weights are those of `layerprint weights`.
 
 import json
 import math
+import os
 import pathlib
 import sys
+
+# Numpy's threads wait for each other by spinning: beside other tests they are many times slower than one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy
 from PIL import Image
@@ -44,13 +48,15 @@ def convolution(weights, name, x, stride=1, padding=0):
     """A convolution with its bias and ReLU over (channels, height, width): one product for each place in the kernel."""
     kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
     size = kernel.shape[2]
+    # Numpy is fast with whole matrices only.
+    kernel = numpy.ascontiguousarray(kernel.transpose(2, 3, 0, 1))
     x = numpy.pad(x, ((0, 0), (padding, padding), (padding, padding)))
     height, width = ((length - size) // stride + 1 for length in x.shape[1:])
-    total = numpy.zeros((kernel.shape[0], height * width), numpy.float32)
+    total = numpy.zeros((len(bias), height * width), numpy.float32)
     for i in range(size):
         for j in range(size):
             seen = x[:, i : i + stride * (height - 1) + 1 : stride, j : j + stride * (width - 1) + 1 : stride]
-            total += kernel[:, :, i, j] @ seen.reshape(len(x), -1)
+            total += kernel[i, j] @ seen.reshape(len(x), -1)
     return numpy.maximum(total + bias[:, None], 0).reshape(-1, height, width)
 
 
