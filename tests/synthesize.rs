@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use layerprint::rsa::{Rsm, SecondOrder, pearson};
-use layerprint::study::{ImageSet, Models, Seed, Stream, Weights};
-}
-
-use layerprint::study::{Figures, ImageSet, Predictor, Seed, ViewFigures, Weights, file, table::Table};
+use layerprint::study::{Figures, ImageSet, Models, Predictor, Seed, Stream, ViewFigures, Weights, file, table::Table};
 use layerprint::synthesize::Recipe;
 use layerprint::synthesize::network::Parameters;
 use predicates::prelude::predicate::str::contains;
