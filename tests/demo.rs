@@ -1,7 +1,5 @@
 //! The whole study in one command, as a newcomer runs it: a real window on a virtual display, a real pseudo-terminal.
 
-mod common;
-
 use assert_cmd::Command;
 use serde_json::Value;
 
@@ -10,13 +8,8 @@ fn every_layer_is_found_in_the_region_where_it_was_planted() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("results");
     let mut demo = Command::new(env!("CARGO_BIN_EXE_layerprint"));
-    demo.current_dir(folder.path()).env("XDG_CACHE_HOME", folder.path().join("cache")).env_remove("LAYERPRINT_WEIGHTS");
+    demo.current_dir(folder.path()).env_remove("LAYERPRINT_WEIGHTS");
     demo.args(["demo", "--out"]).arg(&out);
-    let weights = common::shared().map(|shared| shared.join("weights/bvlc_googlenet.safetensors"));
-    match &weights {
-        Some(weights) => drop(demo.arg("--weights").arg(weights)),
-        None => eprintln!("the trained weights are missing: the demo runs with an untrained network"),
-    }
     let printed = demo.assert().success().get_output().stdout.clone();
     assert_eq!(String::from_utf8(printed).unwrap().trim(), out.join("report.html").display().to_string());
 
@@ -25,18 +18,13 @@ fn every_layer_is_found_in_the_region_where_it_was_planted() {
     assert_eq!(summary["emulated"], true);
     let recovery = summary["recovery"].as_object().unwrap();
     assert_eq!(recovery.len(), 12);
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    if weights.is_some() {
-        assert_eq!(summary["weights"], "trained");
-        let similarity = summary["layer_similarity_mean_abs"].as_f64().unwrap();
-        assert!(similarity < 0.05, "mean |r| {similarity}");
-        for (layer, share) in recovery {
-            assert!(share.as_f64().unwrap() >= 0.8, "{layer}: {share}");
-        }
-    } else {
-        assert_eq!(summary["weights"], "untrained");
-        assert!(page.contains("untrained"));
+    assert_eq!(summary["weights"], "trained");
+    let similarity = summary["layer_similarity_mean_abs"].as_f64().unwrap();
+    assert!(similarity < 0.05, "mean |r| {similarity}");
+    for (layer, share) in recovery {
+        assert!(share.as_f64().unwrap() >= 0.8, "{layer}: {share}");
     }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
 
     // A second demo finds everything done.
     let mut again = Command::new(env!("CARGO_BIN_EXE_layerprint"));

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use layerprint::rsa::{Rsm, SecondOrder, pearson};
-use layerprint::study::{ImageSet, Models, Seed, Stream, Weights};
+use layerprint::study::{Figures, ImageSet, Models, Predictor, Seed, Stream, ViewFigures, Weights, file, table::Table};
 use layerprint::synthesize::Recipe;
+use layerprint::synthesize::network::Parameters;
 use predicates::prelude::predicate::str::contains;
 use rand::seq::index;
 use tempfile::TempDir;
@@ -53,8 +54,7 @@ trial_steps = 2
 fn layerprint() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
     command.env("XDG_CACHE_HOME", "/nonexistent").env_remove("LAYERPRINT_WEIGHTS");
-    match common::shared().map(|folder| folder.join("weights/bvlc_googlenet.safetensors")).filter(|path| path.exists())
-    {
+    match trained_weights() {
         Some(path) => {
             command.env("LAYERPRINT_WEIGHTS", path);
         }
@@ -88,8 +88,16 @@ impl Study {
     }
 
     fn select(&self, images: &Path, number: usize, seed: u64, out: &str) -> assert_cmd::assert::Assert {
+        let layers = r#""conv1", "conv2_reduce", "conv2", "3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b""#;
+        let recipe = RECIPE
+            .replace(r#""conv1", "conv2", "3a", "4e", "5b""#, layers)
+            .replace("squares = { weight = 1.0 }", "soft_max = { weight = 1.0, beta = 20.0 }")
+            .replace("{ weight = 0.1, floor = 0.07 }", "{ weight = 1.0, floor = 0.1 }");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), recipe).unwrap();
         let mut command = layerprint();
         command.arg("select").arg(images).args(["-n", &number.to_string(), "--seed", &seed.to_string()]);
+        command.arg("--recipe").arg(file.path());
         command.args(["--threads", "1", "--out"]).arg(self.path(out)).assert()
     }
 
@@ -115,6 +123,13 @@ impl Study {
         }
         folder
     }
+}
+
+/// A folder's figures, as `fingerprint --json` prints them.
+#[derive(serde::Deserialize)]
+struct Printed {
+    folder: String,
+    figures: Figures,
 }
 
 fn error_text(failed: &assert_cmd::assert::Assert) -> String {
@@ -200,8 +215,18 @@ fn natural_photographs_have_the_layer_similarity_of_the_reference() {
     };
     let study = Study::new();
     let photographs = shared.join("images/natural16");
-    study.fingerprint(&photographs, "set").success().stderr(contains("left behind")).stdout(contains("5b"));
+    let tiny = study.pictures("tiny", &[(64, 64, png::ColorType::Rgb); 4]);
+    let mut command = layerprint();
+    command.arg("fingerprint").arg(&photographs).arg("--compare").arg(&tiny).args(["--threads", "1", "--out"]);
+    let stdout = command.arg(study.path("set")).assert().success().stderr(contains("left behind")).get_output().clone();
+    let header = String::from_utf8(stdout.stdout).unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(header.split_whitespace().collect::<Vec<_>>(), ["natural16", "tiny"]);
     let set = ImageSet::load(&study.path("set")).unwrap();
+    let figures = &set.manifest().figures;
+    natural_figures_are_plausible(figures);
+    if let Some(weights) = trained_weights() {
+        numpy_agrees(&photographs, &weights, figures);
+    }
     assert_eq!(set.manifest().images[1].file, "01_coffee.png");
     let bytes = |folder: &Path| std::fs::read(folder.join("01_coffee.png")).unwrap();
     assert!(bytes(&photographs) == bytes(set.folder()));
@@ -222,7 +247,7 @@ fn natural_photographs_have_the_layer_similarity_of_the_reference() {
     }
 }
 
-/// What `layerprint select` makes small without a recipe, by its formula: the soft maximum of |r| over the pairs of
+/// What `layerprint select` makes small by the recipe of the tests, by its formula: the soft maximum of |r| over the pairs of
 /// layers, and the lack of spread below 0.1.
 fn objective(models: &Models, members: &[usize]) -> f64 {
     let rsms: Vec<Rsm> = models.rsms().iter().map(|rsm| rsm.reordered(members)).collect();
@@ -253,7 +278,7 @@ fn a_selection_is_the_best_of_all_and_says_so() {
     assert!((selection.value - smallest).abs() < 1e-6, "{} {smallest}", selection.value);
     assert!((objective(all.models(), &places(&best, &all)) - smallest).abs() < 1e-6);
     assert_eq!((selection.candidates, selection.seed), (9, Seed(1)));
-    assert_eq!(selection.objective["sharpness"].as_float(), Some(20.0));
+    assert_eq!(selection.objective["soft_max"]["beta"].as_float(), Some(20.0));
 
     assert_eq!(best.models().images().len(), 4);
     assert!(best.models().images().is_sorted());
@@ -283,8 +308,8 @@ fn a_selection_takes_a_recipe_s_number_layers_spread_and_seed() {
     assert_eq!((set.models().images().len(), layers), (4, vec!["conv1", "conv2", "3a", "4e", "5b"]));
     let selection = set.manifest().selection.as_ref().unwrap();
     assert_eq!(selection.seed, Seed(11));
-    assert_eq!(selection.objective["spread_floor"].as_float(), Some(0.07));
-    assert_eq!(selection.objective["spread_weight"].as_float(), Some(0.1));
+    assert_eq!(selection.objective["spread"]["floor"].as_float(), Some(0.07));
+    assert_eq!(selection.objective["squares"]["weight"].as_float(), Some(1.0));
 }
 
 #[test]
@@ -322,6 +347,175 @@ fn selected_photographs_are_more_distinct_than_any_drawn_at_random() {
     }
     let mean_abs = |set: &ImageSet| set.models().similarity(SecondOrder::Pearson).mean_abs();
     assert!(mean_abs(&best) < mean_abs(&all));
+}
+
+/// Natural photographs are stable and their layers alike, as the table of experiments/natural-16 says.
+fn natural_figures_are_plausible(figures: &Figures) {
+    assert!((figures.layer_similarity_mean_abs - 0.784).abs() < 1e-3, "{figures:?}");
+    assert!((figures.layer_similarity_max_abs - 0.970).abs() < 1e-3, "{figures:?}");
+    assert!((figures.layer_similarity_spearman_mean_abs - 0.752).abs() < 1e-3, "{figures:?}");
+    for view in figures.views.iter().filter(|view| view.judged) {
+        assert!(view.keep_min > 0.85 && view.keep_min <= view.keep_mean && view.keep_mean <= 1.0, "{view:?}");
+        assert!(view.identified > 0.9 && (view.mean_abs - 0.784).abs() < 0.02, "{view:?}");
+    }
+    // Raw RSMs of layers so alike point everywhere; residual ones to the right place, but weakly.
+    let [raw, _, residual, _] = figures.power.as_slice() else { panic!("{:?}", figures.power) };
+    assert_eq!((raw.predictor, residual.predictor), (Predictor::Raw, Predictor::Residual));
+    assert!((0.4..0.5).contains(&raw.own_z) && raw.off_target > 10.5 && (0.4..0.65).contains(&raw.right), "{raw:?}");
+    assert!((0.08..0.15).contains(&residual.own_z) && residual.off_target < 0.5, "{residual:?}");
+}
+
+/// The trained weights, where the shared data is there.
+fn trained_weights() -> Option<PathBuf> {
+    common::shared().map(|folder| folder.join("weights/bvlc_googlenet.safetensors")).filter(|path| path.exists())
+}
+
+/// Computes the figures a second time, where `./run test` has put numpy and Pillow into `.python`.
+fn numpy_agrees(images: &Path, weights: &Path, figures: &Figures) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".python");
+    if !python.join("numpy").is_dir() || !python.join("PIL").is_dir() {
+        eprintln!("SKIPPED: the figures were not computed a second time: {} has no numpy or Pillow", python.display());
+        return;
+    }
+    let mut command = Command::new("python3");
+    command.arg(root.join("tests/reference/fingerprint.py")).arg(images).arg(weights).env("PYTHONPATH", python);
+    let output = command.assert().success().get_output().stdout.clone();
+    let expected: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let found = serde_json::to_value(figures).unwrap();
+    let mut compared = 0;
+    let mut agree = |found: &serde_json::Value, expected: &serde_json::Value, what: &str| {
+        let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+        assert!((found - expected).abs() < 1e-3, "{what}: numpy finds {expected}, not {found}");
+        compared += 1;
+    };
+    for method in ["", "_spearman"] {
+        for figure in ["mean_abs", "max_abs"] {
+            let key = format!("layer_similarity{method}_{figure}");
+            agree(&found[&key], &expected[&key], &key);
+        }
+    }
+    for (k, layer) in figures.layers.iter().enumerate() {
+        assert_eq!(expected["layer"][k]["name"], layer.name.name());
+        for key in ["mean", "spread"] {
+            agree(&found["layer"][k][key], &expected["layer"][k][key], layer.name.name());
+        }
+    }
+    for expected in expected["view"].as_array().unwrap() {
+        let name = expected["name"].as_str().unwrap();
+        let found = found["view"].as_array().unwrap().iter().find(|view| view["name"] == name).unwrap();
+        for key in ["mean_abs", "max_abs", "spearman_mean_abs", "keep_min", "keep_mean", "identified"] {
+            agree(&found[key], &expected[key], &format!("{name}, {key}"));
+        }
+        for k in 0..figures.layers.len() {
+            agree(&found["keep"][k], &expected["keep"][k], &format!("{name}, {}", figures.layers[k].name));
+        }
+    }
+    assert_eq!(compared, 4 + 2 * 12 + 3 * (6 + 12));
+}
+
+#[test]
+fn numpy_finds_the_same_figures() {
+    let study = Study::new();
+    let pictures = study.pictures("pictures", &[(80, 64, png::ColorType::Rgb); 6]);
+    let weights = trained_weights().unwrap_or_else(|| {
+        let path = study.path("untrained.safetensors");
+        Parameters::untrained(Seed(0)).write(&path).unwrap();
+        path
+    });
+    let mut command = layerprint();
+    command.arg("fingerprint").arg(&pictures).arg("--weights").arg(&weights).args(["--threads", "1", "--json"]);
+    let output = command.assert().success().get_output().stdout.clone();
+    let printed: Vec<Printed> = serde_json::from_slice(&output).unwrap();
+    numpy_agrees(&pictures, &weights, &printed[0].figures);
+}
+
+#[test]
+fn folders_are_compared_side_by_side_and_only_out_writes() {
+    let study = Study::new();
+    let one = study.pictures("one", &[(64, 64, png::ColorType::Rgb); 5]);
+    let other = study.pictures("other", &[(64, 80, png::ColorType::Rgb); 7]);
+    let measure = |more: &[&str]| {
+        let mut command = layerprint();
+        command.arg("fingerprint").arg(&one).arg("--compare").arg(&other).args(["--threads", "1"]).args(more);
+        String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+    };
+    let printed: Vec<Printed> = serde_json::from_str(&measure(&["--json"])).unwrap();
+    assert_eq!(printed.iter().map(|set| set.folder.as_str()).collect::<Vec<_>>(), ["one", "other"]);
+    assert_eq!(study.entries(), ["one", "other"]);
+
+    let set = study.path("set");
+    let table = measure(&["--out", set.to_str().unwrap()]);
+    let written: Figures = file::read_json(&set.join("figures.json")).unwrap();
+    assert_eq!(written, printed[0].figures);
+    assert_eq!(ImageSet::load(&set).unwrap().manifest().figures, written);
+    for drawing in ["fingerprints.svg", "layer_similarity.svg", "stability.svg"] {
+        assert!(file::read_text(&set.join(drawing)).unwrap().starts_with("<svg "), "{drawing}");
+    }
+
+    // Every row of the terminal is one of the table, and both say what the JSON says.
+    let comparison = Table::read(&set.join("comparison.tsv")).unwrap();
+    assert_eq!(comparison.header(), ["part", "figure", "one", "other"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 1 + comparison.len() + 1, "{table}");
+    for row in 0..comparison.len() {
+        let rounded = |column| comparison.number(row, column).unwrap().map_or("n/a".into(), |v| format!("{v:.3}"));
+        let cells: Vec<&str> = lines[row + 1].split_whitespace().rev().take(2).collect();
+        assert_eq!(cells, [rounded(3), rounded(2)], "{}", lines[row + 1]);
+    }
+    let value = |part: &str, figure: &str, column: usize| {
+        let row =
+            (0..comparison.len()).find(|&row| [comparison.text(row, 0), comparison.text(row, 1)] == [part, figure]);
+        comparison.required_number(row.unwrap(), column).unwrap()
+    };
+    for (column, set) in [(2, &printed[0].figures), (3, &printed[1].figures)] {
+        let blur = set.views.iter().find(|view| view.name == "blur").unwrap();
+        let pairs = [
+            (value("clean", "mean |r|", column), set.layer_similarity_mean_abs),
+            (value("blur", "keep min", column), blur.keep_min),
+            (value("raw, noise 2", "own z", column), set.power[1].own_z),
+        ];
+        assert!(pairs.iter().all(|(found, expected)| (found - expected).abs() < 1e-6), "{pairs:?}");
+    }
+
+    // The stability table has a row for each view, and what each layer keeps.
+    let stability = Table::read(&set.join("stability.tsv")).unwrap();
+    assert_eq!((stability.len(), stability.header().len()), (written.views.len(), 9 + 12));
+    for (row, view) in written.views.iter().enumerate() {
+        assert_eq!(stability.text(row, 0), view.name);
+        assert_eq!(stability.text(row, 2), "n/a", "no ascent made these images");
+        let last = stability.required_number(row, 9 + 11).unwrap();
+        assert!((last - view.keep[11]).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn an_image_set_is_measured_like_any_folder_and_its_own_files_are_passed_over() {
+    let study = Study::new();
+    study.synthesize(RECIPE, "set").success();
+    let output = layerprint().arg("fingerprint").arg(study.path("set")).args(["--threads", "1"]).assert().success();
+    let output = output.get_output().clone();
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("left behind"));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    // The ascent saw no views, and says so; the folder alone cannot tell.
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    assert!(set.manifest().figures.views.iter().all(|view: &ViewFigures| view.used_by_ascent == Some(false)));
+    assert!(set.manifest().figures.views.iter().any(|view| view.judged));
+}
+
+#[test]
+fn a_folder_that_is_named_twice_is_refused() {
+    let study = Study::new();
+    let pictures = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 3]);
+    let mut command = layerprint();
+    command.arg("fingerprint").arg(&pictures).arg("--compare").arg(pictures.join("../pictures"));
+    let text = error_text(&command.assert().failure());
+    assert!(text.contains("named twice") && text.lines().count() == 1, "{text}");
+    let mut command = layerprint();
+    let failed =
+        command.arg("fingerprint").arg(&pictures).arg("--compare").arg(study.path("missing")).assert().failure();
+    assert!(error_text(&failed).contains("missing"), "{}", error_text(&failed));
 }
 
 #[test]

@@ -22,7 +22,7 @@ const PLAN: (&str, &str) = ("experiments/demo/plan.toml", include_str!("../../ex
 
 const SEED: Seed = Seed(1);
 
-/// Run the whole study on this machine: synthesize, present, simulate, analyze, report
+/// Run the whole study on this machine: an image set, a run, a simulated brain, its analysis, a report
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Steps that are done are kept. A demo that was stopped in the middle of its run (step 2) needs another \
@@ -32,8 +32,11 @@ pub struct Arguments {
     /// The folder for everything that is made
     #[arg(long, value_name = "DIR", default_value = "layerprint-demo")]
     out: PathBuf,
-    /// Trained weights; otherwise those in LAYERPRINT_WEIGHTS or the cache, or an untrained network
-    #[arg(long, value_name = "FILE")]
+    /// Synthesize a small image set of the demo's own instead of taking the one that comes with the program
+    #[arg(long)]
+    synthesize: bool,
+    /// Trained weights for it; otherwise those in LAYERPRINT_WEIGHTS or the cache, or an untrained network
+    #[arg(long, value_name = "FILE", requires = "synthesize")]
     weights: Option<PathBuf>,
     /// Show the run on the monitor (at 60 Hz) instead of a virtual display
     #[arg(long)]
@@ -41,23 +44,22 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let recipe = Recipe::parse(Path::new(RECIPE.0), RECIPE.1)?;
     let protocol = Protocol::parse(Path::new(PROTOCOL.0), PROTOCOL.1)?;
     let simulation: Settings = file::parse_toml(Path::new(SIMULATION.0), SIMULATION.1)?;
     let plan: analyze::Plan = file::parse_toml(Path::new(PLAN.0), PLAN.1)?;
-    let weights = Source::find(arguments.weights.as_deref());
     let subject = Label::new("01").expect("a label");
     let place = Place::below(&arguments.out, &subject);
     let progress = &Terminal;
     progress.say("the whole study takes about three minutes on two processors, of which the run takes half");
 
-    step(progress, "1 of 5: synthesize 16 images", &place.images, || {
-        let computer = Computer::choose(Choice::Auto, Precision::Float32, None)?;
-        synthesize::run(&recipe, &weights, &computer, &place.images, true, progress)?;
-        Ok(())
-    })?;
-    let images = ImageSet::load(&place.images)?;
-    check_kept(&images, &recipe, &weights)?;
+    let images = if arguments.synthesize {
+        synthesized(&place.images, arguments.weights.as_deref(), progress)?
+    } else {
+        step(progress, "1 of 5: the image set that comes with the program", &place.images, || {
+            Ok(ImageSet::shipped()?.copy(&place.images)?)
+        })?;
+        ImageSet::load(&place.images)?
+    };
 
     step(progress, "2 of 5: present them, with an emulated scanner", &place.events, || {
         let session = Session {
@@ -133,19 +135,26 @@ impl Place {
     }
 }
 
-/// An image set that an earlier demo left must be what this one would make.
-fn check_kept(images: &ImageSet, recipe: &Recipe, weights: &Source) -> anyhow::Result<()> {
-    let (manifest, folder) = (images.manifest(), images.folder().display());
-    let wanted = toml::Table::try_from(recipe)?;
+/// The demo's own image set, made now or by an earlier demo by the same recipe.
+fn synthesized(folder: &Path, weights: Option<&Path>, progress: &dyn Progress) -> anyhow::Result<ImageSet> {
+    let recipe = Recipe::parse(Path::new(RECIPE.0), RECIPE.1)?;
+    let weights = Source::find(weights);
+    step(progress, "1 of 5: synthesize 16 images", folder, || {
+        let computer = Computer::choose(Choice::Auto, Precision::Float32, None)?;
+        synthesize::run(&recipe, &weights, &computer, folder, true, progress)?;
+        Ok(())
+    })?;
+    let images = ImageSet::load(folder)?;
+    let (manifest, folder) = (images.manifest(), folder.display());
     ensure!(
-        manifest.synthesis.as_ref().is_some_and(|made| made.recipe == wanted),
+        manifest.synthesis.as_ref().is_some_and(|made| made.recipe == recipe.table()),
         "{folder} was made by another recipe than the demo's: choose another folder with --out"
     );
     ensure!(
-        manifest.network.weights == Weights::Trained || *weights == Source::Untrained,
+        manifest.network.weights == Weights::Trained || weights == Source::Untrained,
         "{folder} was made with an untrained network, but trained weights are there now: choose another folder with --out"
     );
-    Ok(())
+    Ok(images)
 }
 
 /// Does a step, unless its result is there from an earlier demo.

@@ -1,20 +1,30 @@
-//! `layerprint fingerprint`: an image set from images that exist already.
+//! `layerprint fingerprint`: what images that exist already are worth.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
+use crate::cli::figures;
 use crate::cli::progress::Terminal;
-use crate::cli::synthesize::{Computing, tell};
+use crate::cli::synthesize::Computing;
 use crate::synthesize::network::{Tap, check_taps};
-use crate::synthesize::{self, Precision};
+use crate::synthesize::{self, Measured, Precision};
 
-/// Measure the layer RSMs of a folder of PNGs
+/// Measure how distinct, stable and useful the fingerprints of a folder of PNGs are
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A folder of PNGs, all of one size
+    /// A folder of PNGs, all of one size; an image set or not
+    #[arg(value_name = "DIR")]
     images: PathBuf,
-    /// The image set to make; must not exist
+    /// The image set to make of them; must not exist
     #[arg(long, value_name = "SET")]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// Another folder to measure and to set beside the first; may be given several times
+    #[arg(long, value_name = "DIR2")]
+    compare: Vec<PathBuf>,
+    /// Print the figures as JSON: a list with the name and the figures of each folder
+    #[arg(long)]
+    json: bool,
     /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b]
     #[arg(long, value_name = "LAYER,...", value_parser = layers)]
     layers: Option<Layers>,
@@ -23,10 +33,23 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
-    let taps = arguments.layers.map_or_else(Tap::outputs, |Layers(taps)| taps);
-    let set = synthesize::fingerprint(&arguments.images, &taps, &weights, &computer, &arguments.out, &Terminal)?;
-    tell(&set);
+    let Arguments { images, out, compare, json, layers, computing } = arguments;
+    let (weights, computer) = computing.choose(Precision::Float32)?;
+    let taps = layers.map_or_else(Tap::outputs, |Layers(taps)| taps);
+    let folders: Vec<&Path> = std::iter::once(&images).chain(&compare).map(PathBuf::as_path).collect();
+    let measured = synthesize::fingerprint(&folders, &taps, &weights, &computer, out.as_deref(), &Terminal)?;
+    if json {
+        let sets: Vec<_> = measured.iter().map(|set| json!({ "folder": set.name, "figures": set.figures })).collect();
+        println!("{}", serde_json::to_string_pretty(&sets)?);
+        return Ok(());
+    }
+    match measured.as_slice() {
+        [Measured { figures, .. }] => print!("{}", figures::one(figures)),
+        several => print!("{}", figures::several(several)),
+    }
+    if let Some(out) = out {
+        println!("{}", out.display());
+    }
     Ok(())
 }
 

@@ -5,7 +5,11 @@ mod analyze;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "synthesize")]
+mod figures;
+#[cfg(feature = "synthesize")]
 mod fingerprint;
+#[cfg(any(feature = "present", feature = "analyze"))]
+mod images;
 #[cfg(feature = "present")]
 mod present;
 mod progress;

@@ -4,19 +4,20 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
+use crate::cli::images;
 use crate::cli::progress::Terminal;
 use crate::present::{self, Protocol, Scanner, Screen, Session};
+use crate::study::Seed;
 use crate::study::bids::Label;
-use crate::study::{ImageSet, Seed};
 
 /// Show an image set in the scanner: one run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The protocol: what is shown when, and how the room is wired
     protocol: PathBuf,
-    /// The folder of the image set
+    /// The folder of the image set [default: the one that comes with the program]
     #[arg(long, value_name = "SET")]
-    images: PathBuf,
+    images: Option<PathBuf>,
     /// The BIDS dataset that the run becomes a part of
     #[arg(long, value_name = "BIDS_DIR")]
     out: PathBuf,
@@ -51,7 +52,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let protocol = Protocol::read(&arguments.protocol)?;
-    let images = ImageSet::load(&arguments.images)?;
+    let images = images::chosen(arguments.images.as_deref())?;
     let session = Session {
         dataset: arguments.out,
         subject: arguments.sub,

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::figures;
 use crate::cli::progress::Terminal;
-use crate::cli::synthesize::{Computing, tell};
+use crate::cli::synthesize::Computing;
 use crate::study::Seed;
 use crate::synthesize::{self, Precision, Recipe, Selection};
 
@@ -45,6 +46,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
     let set = synthesize::select(&arguments.images, &selection, &weights, &computer, &arguments.out, &Terminal)?;
-    tell(&set);
+    print!("{}", figures::one(&set.manifest().figures));
+    println!("{}", set.folder().display());
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::cli::images;
 use crate::cli::progress::Terminal;
 use crate::simulate::{self, Participant, Settings};
 use crate::study::bids::Label;
-use crate::study::{ImageSet, Seed, file};
+use crate::study::{Seed, file};
 
 /// Make a brain whose answer is known, for a participant whose runs were presented
 #[derive(Debug, clap::Args)]
@@ -13,9 +14,9 @@ use crate::study::{ImageSet, Seed, file};
 pub struct Arguments {
     /// The simulation's settings: simulation.toml
     settings: PathBuf,
-    /// The image set that was shown
+    /// The image set that was shown [default: the one that comes with the program]
     #[arg(long, value_name = "SET")]
-    images: PathBuf,
+    images: Option<PathBuf>,
     /// The BIDS dataset with the participant's events; series and truth go below its derivatives/
     #[arg(long, value_name = "DIR")]
     bids: PathBuf,
@@ -29,7 +30,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings: Settings = file::read_toml(&arguments.settings)?;
-    let images = ImageSet::load(&arguments.images)?;
+    let images = images::chosen(arguments.images.as_deref())?;
     let who =
         Participant { bids: &arguments.bids, subject: &arguments.sub, images: &images, seed: Seed(arguments.seed) };
     let [series, truth] = simulate::run(&settings, &who, &Terminal)?;

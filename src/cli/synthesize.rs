@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::cli::STOPPED;
+use crate::cli::figures;
 use crate::cli::progress::Terminal;
-use crate::study::{ImageSet, Seed};
+use crate::study::Seed;
 use crate::synthesize::network::Source;
 use crate::synthesize::{self, Choice, Computer, Precision, Recipe};
 
@@ -92,7 +93,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (weights, computer) = arguments.computing.choose(arguments.precision.into())?;
     match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
         Ok(set) => {
-            tell(&set);
+            print!("{}", figures::one(&set.manifest().figures));
+            println!("{}", set.folder().display());
             Ok(())
         }
         Err(stopped @ synthesize::Error::Stopped { .. }) => {
@@ -101,21 +103,4 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Prints a set's figures.
-pub fn tell(set: &ImageSet) {
-    let figures = &set.manifest().figures;
-    println!("{:<14} {:>6} {:>7}", "layer", "mean", "spread");
-    for layer in &figures.layers {
-        println!("{:<14} {:>6.3} {:>7.3}", layer.name.name(), layer.mean, layer.spread);
-    }
-    println!(
-        "between layers: mean |r| {:.3}, largest {:.3} (Pearson); mean {:.3}, largest {:.3} (Spearman)",
-        figures.layer_similarity_mean_abs,
-        figures.layer_similarity_max_abs,
-        figures.layer_similarity_spearman_mean_abs,
-        figures.layer_similarity_spearman_max_abs
-    );
-    println!("{}", set.folder().display());
 }

@@ -11,6 +11,12 @@ impl Rgb {
         format!("#{r:02x}{g:02x}{b:02x}")
     }
 
+    /// As a pixel that hides what is behind it: red, green, blue, opacity.
+    pub fn opaque(self) -> [u8; 4] {
+        let [r, g, b] = self.0;
+        [r, g, b, u8::MAX]
+    }
+
     /// Whether dark text is the more readable one on it (relative luminance of WCAG 2).
     pub fn is_light(self) -> bool {
         let linear = self.0.map(|v| {
@@ -54,19 +60,22 @@ const VIRIDIS: [[u8; 3]; 11] = [
 /// The colour of what is undefined.
 pub const UNDEFINED: Rgb = Rgb([0xc9, 0xcc, 0xd1]);
 
-/// A diverging scale around 0: the same distance from 0 is equally far from white.
+/// Colours for values from a low end to a high one; values beyond an end have its colour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
-    limit: f64,
+    low: f64,
+    high: f64,
+    stops: &'static [[u8; 3]; 11],
 }
 
 impl Scale {
-    /// A scale from -limit to limit.
+    /// A diverging scale from -limit to limit: the same distance from 0 is equally far from white.
     pub fn to(limit: f64) -> Scale {
-        Scale { limit: if limit.is_finite() && limit > 0.0 { limit } else { 1.0 } }
+        let limit = if limit.is_finite() && limit > 0.0 { limit } else { 1.0 };
+        Scale { low: -limit, high: limit, stops: &DIVERGING }
     }
 
-    /// A scale that holds every finite value, its limit a round number.
+    /// A diverging scale that holds every finite value, its limit a round number.
     pub fn holding(values: impl IntoIterator<Item = f64>) -> Scale {
         let most = values.into_iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()));
         if most == 0.0 {
@@ -78,17 +87,49 @@ impl Scale {
         Scale::to(limit)
     }
 
-    /// Where the colours end.
-    pub fn limit(self) -> f64 {
-        self.limit
+    /// A scale whose lightness rises from 0 to 1.
+    pub fn of_shares() -> Scale {
+        Scale { low: 0.0, high: 1.0, stops: &VIRIDIS }
     }
 
-    /// The colour of a value; values beyond the limit have the colour of the limit.
+    /// A scale whose lightness rises, from the tenth below the smallest finite value to the tenth above the largest.
+    pub fn rising_over(values: impl IntoIterator<Item = f64> + Clone) -> Scale {
+        let finite = || values.clone().into_iter().filter(|value| value.is_finite());
+        let low = finite().fold(f64::INFINITY, f64::min);
+        let high = finite().fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return Scale::of_shares();
+        }
+        let low = (low * 10.0).floor() / 10.0;
+        Scale { low, high: ((high * 10.0).ceil() / 10.0).max(low + 0.1), stops: &VIRIDIS }
+    }
+
+    /// Where the colours begin.
+    pub fn low(self) -> f64 {
+        self.low
+    }
+
+    /// Where the colours end.
+    pub fn limit(self) -> f64 {
+        self.high
+    }
+
+    /// The colours in words.
+    pub fn words(self) -> String {
+        let Scale { low, high, .. } = self;
+        if self.stops == &DIVERGING {
+            format!("Colours run from blue at {low} over white at 0 to red at {high}.")
+        } else {
+            format!("Colours run from dark violet at {low} over green to light yellow at {high}.")
+        }
+    }
+
+    /// The colour of a value.
     pub fn color(self, value: f64) -> Rgb {
         if value.is_nan() {
             return UNDEFINED;
         }
-        between(&DIVERGING, (value / self.limit + 1.0) / 2.0)
+        between(self.stops, (value - self.low) / (self.high - self.low))
     }
 }
 
@@ -135,6 +176,16 @@ mod tests {
         assert_eq!(Scale::holding([0.1, -0.72, f64::NAN]).limit(), 0.8);
         assert_eq!(Scale::holding([1.0]).limit(), 1.0);
         assert_eq!(Scale::holding([]).limit(), 1.0);
+    }
+
+    #[test]
+    fn a_rising_scale_ends_at_tenths_around_the_values_and_gets_lighter() {
+        let scale = Scale::rising_over([-0.13, 0.42, f64::NAN]);
+        assert_eq!((scale.low(), scale.limit()), (-0.2, 0.5));
+        assert_eq!(scale.color(-0.2), Rgb(VIRIDIS[0]));
+        assert!(scale.color(0.5).is_light() && !scale.color(-0.1).is_light());
+        assert_eq!(Scale::rising_over([0.3; 2]).limit(), 0.4);
+        assert_eq!(Scale::rising_over([]), Scale::of_shares());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod bars;
 mod color;
+mod fingerprints;
+mod grid;
 mod heatmap;
 mod mosaic;
 mod svg;
@@ -9,7 +11,9 @@ mod timeline;
 
 pub use bars::{Bar, bars};
 pub use color::{LayerColors, Scale};
-pub use heatmap::{Cells, color_bar, heatmap};
+pub use fingerprints::{Fingerprint, fingerprints};
+pub use grid::{Grid, grid};
+pub use heatmap::{Cells, color_bar, heatmap, heatmap_file};
 pub use mosaic::{AxialView, Row, mosaic};
 pub use svg::data_uri;
 pub use timeline::{Mark, Run, onset_errors, raster};

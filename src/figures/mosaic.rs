@@ -133,7 +133,7 @@ pub fn mosaic(
         svg.text([LEFT - 14.0, middle + lift], 12.0, Anchor::End, TEXT, &row.label);
         svg.text([LEFT - 14.0, middle + 13.0], 10.0, Anchor::End, QUIET, &row.note);
         let picture = cut.picture(view, mask, &slices, row);
-        svg.image([LEFT, y, strip, px_y * cut.rows as f64], &png(columns, cut.rows, &picture));
+        svg.image([LEFT, y, strip, px_y * cut.rows as f64], columns, &picture);
         svg.reuse(id, [LEFT, y], [px_x, px_y], OUTLINE);
         if r == 0 {
             svg.text([LEFT - 3.0, y + 9.0], 10.0, Anchor::End, QUIET, "L");
@@ -248,19 +248,6 @@ fn runs(count: usize, holds: impl Fn(isize) -> bool, mut tell: impl FnMut(usize,
             _ => {}
         }
     }
-}
-
-/// 8-bit RGBA as a PNG file.
-fn png(width: usize, height: usize, rgba: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(png::ColorType::Rgba);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::High);
-    let mut writer = encoder.write_header().expect("memory takes every byte");
-    writer.write_image_data(rgba).expect("as many bytes as pixels need");
-    writer.finish().expect("memory takes every byte");
-    bytes
 }
 
 #[cfg(test)]

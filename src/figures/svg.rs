@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+/// Around a drawing that is a file of its own, in pixels.
+const MARGIN: f64 = 16.0;
+const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+
 /// An SVG drawing in the making. Units are CSS pixels; the drawing shrinks with the page but never grows beyond its size.
 pub struct Svg {
     width: f64,
@@ -96,10 +100,10 @@ impl Svg {
         );
     }
 
-    /// A PNG, its pixels shown as squares.
-    pub fn image(&mut self, [x, y, width, height]: [f64; 4], png: &[u8]) {
+    /// Pixels (`columns` times as many rows, red, green, blue, opacity) shown as squares.
+    pub fn image(&mut self, [x, y, width, height]: [f64; 4], columns: usize, rgba: &[u8]) {
         let (x, y, width, height) = (short(x), short(y), short(width), short(height));
-        let uri = data_uri(png);
+        let uri = data_uri(&png(columns, rgba.len() / 4 / columns, rgba));
         let _ = write!(
             self.body,
             r#"<image x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none" style="image-rendering:pixelated" href="{uri}"/>"#
@@ -124,14 +128,43 @@ impl Svg {
         );
     }
 
-    /// The text of the element.
+    /// The text of the element, for a page that says what its letters look like.
     pub fn finish(self) -> String {
+        let attributes = format!(r#"style="width:{}px""#, short(self.width.ceil()));
+        self.element(0.0, &attributes)
+    }
+
+    /// The text of a file of its own: on white, with a margin, in letters without serifs.
+    pub fn file(mut self) -> String {
+        let [width, height] = [self.width, self.height].map(|length| short(length.ceil() + 2.0 * MARGIN));
+        let white = format!(r##"<rect x="-{MARGIN}" y="-{MARGIN}" width="{width}" height="{height}" fill="#fff"/>"##);
+        self.body.insert_str(0, &white);
+        let attributes =
+            format!(r#"xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="{FONTS}""#);
+        format!("{}\n", self.element(MARGIN, &attributes))
+    }
+
+    fn element(self, margin: f64, attributes: &str) -> String {
         let Svg { width, height, title, description, body } = self;
-        let (width, height) = (short(width.ceil()), short(height.ceil()));
+        let [width, height] = [width, height].map(|length| short(length.ceil() + 2.0 * margin));
+        let corner = short(-margin);
         format!(
-            r#"<svg viewBox="0 0 {width} {height}" style="width:{width}px" role="img"><title>{title}</title><desc>{description}</desc>{body}</svg>"#
+            r#"<svg viewBox="{corner} {corner} {width} {height}" {attributes} role="img"><title>{title}</title><desc>{description}</desc>{body}</svg>"#
         )
     }
+}
+
+/// 8-bit RGBA as a PNG file.
+fn png(width: usize, height: usize, rgba: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    let mut writer = encoder.write_header().expect("memory takes every byte");
+    writer.write_image_data(rgba).expect("as many bytes as pixels need");
+    writer.finish().expect("memory takes every byte");
+    bytes
 }
 
 /// A PNG as an address that needs no other file.
@@ -171,6 +204,13 @@ mod tests {
         svg.text([0.0, 0.0], 9.0, Anchor::Start, "#000", "<script>");
         let svg = svg.finish();
         assert!(!svg.contains("<script>") && !svg.contains("<a>") && svg.contains("&lt;script&gt;"), "{svg}");
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_and_brings_its_letters_and_its_paper() {
+        let file = Svg::new(10.0, 20.0, "a", "b").file();
+        assert!(file.starts_with("<svg viewBox=\"-16 -16 42 52\" xmlns=\"http://www.w3.org/2000/svg\""), "{file}");
+        assert!(file.contains("font-family=") && file.contains("fill=\"#fff\""), "{file}");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! Image sets: a folder of PNGs, what made them, and the layer RSMs measured on them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::rsa::SecondOrder;
-use crate::study::{error::Error, file, layer::Layer, models::Models, provenance::Provenance, seed::Seed, table};
+use crate::study::{
+    error::Error, file, layer::Layer, models::Models, output::Output, provenance::Provenance, seed::Seed, table,
+};
 
 const MANIFEST: &str = "images.toml";
 const RSMS: &str = "layer_rsms.tsv";
@@ -19,6 +24,8 @@ pub struct ImageSet {
     manifest: Manifest,
     manifest_sha256: String,
     models: Models,
+    /// Where the folder lies, if it shall go with the set.
+    _temporary: Option<Arc<TempDir>>,
 }
 
 /// `images.toml`: what the set consists of and how it was made.
@@ -140,6 +147,12 @@ pub struct Figures {
     /// Figures of each layer.
     #[serde(rename = "layer")]
     pub layers: Vec<LayerFigures>,
+    /// Figures under each held-out view.
+    #[serde(rename = "view", default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<ViewFigures>,
+    /// What a simulated searchlight finds with the set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub power: Vec<PowerFigures>,
 }
 
 /// What one layer's RSM is like.
@@ -154,8 +167,63 @@ pub struct LayerFigures {
     pub spread: f64,
 }
 
+/// What the layer RSMs are like under a held-out view: of several draws of it the mean, or the worst where that is said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewFigures {
+    /// The name of the view.
+    pub name: String,
+    /// Whether a set is held to it; other views are for information.
+    pub judged: bool,
+    /// Whether the ascent saw views of this kind (drawn by another stream); absent where existing images were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_by_ascent: Option<bool>,
+    /// Mean |r| (Pearson) over the pairs of layers.
+    pub mean_abs: f64,
+    /// Largest |r| (Pearson) of any pair of layers, in the worst draw.
+    pub max_abs: f64,
+    /// Mean |rho| (Spearman) over the pairs of layers.
+    pub spearman_mean_abs: f64,
+    /// The smallest of `keep`.
+    pub keep_min: f64,
+    /// The mean of `keep`.
+    pub keep_mean: f64,
+    /// The share of layers whose RSM under the view is most like their own clean one, in the worst draw.
+    pub identified: f64,
+    /// For each layer Pearson's correlation of its RSM under the view with its clean one.
+    pub keep: Vec<f64>,
+}
+
+/// What a simulated searchlight finds with an image set: one kind of model, one amount of noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerFigures {
+    /// What the neural RSMs are compared with.
+    pub predictor: Predictor,
+    /// SD of a voxel's noise; that of its signal is 1.
+    pub noise_sd: f64,
+    /// Fisher's z of a region's similarity with its own layer, mean over participants and regions.
+    pub own_z: f64,
+    /// The same with the other layer that is the most similar on average, mean over regions.
+    pub other_z: f64,
+    /// The share of participants' regions whose most similar layer is their own.
+    pub right: f64,
+    /// The number of other layers whose similarity is significant (one-sided p < .01), mean over regions.
+    pub off_target: f64,
+}
+
+/// What is predicted from a layer for a neural RSM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Predictor {
+    /// The layer's RSM.
+    Raw,
+    /// What is left of it when all other layers' RSMs are regressed out.
+    Residual,
+}
+
 impl Figures {
-    /// The figures of the layer RSMs of a set.
+    /// The figures of the layer RSMs of a set, without views and power.
     pub fn of(models: &Models) -> Figures {
         let pearson = models.similarity(SecondOrder::Pearson);
         let spearman = models.similarity(SecondOrder::Spearman);
@@ -170,7 +238,18 @@ impl Figures {
             layer_similarity_spearman_mean_abs: spearman.mean_abs(),
             layer_similarity_spearman_max_abs: spearman.max_abs(),
             layers: layers.collect(),
+            views: Vec::new(),
+            power: Vec::new(),
         }
+    }
+}
+
+impl fmt::Display for Predictor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Predictor::Raw => "raw",
+            Predictor::Residual => "residual",
+        })
     }
 }
 
@@ -182,8 +261,8 @@ impl ImageRecord {
 }
 
 impl ImageSet {
-    /// Whether a folder says that it is an image set.
-    pub fn is_at(folder: &Path) -> bool {
+    /// Whether a folder holds an image set, sound or not.
+    pub fn is_in(folder: &Path) -> bool {
         folder.join(MANIFEST).is_file()
     }
 
@@ -205,7 +284,18 @@ impl ImageSet {
         if !models.images().iter().eq(manifest.images.iter().map(ImageRecord::name)) {
             return Err(Error::content(rsms, format!("its images are not those of {MANIFEST}")));
         }
-        Ok(ImageSet { folder: folder.into(), manifest, manifest_sha256: file::sha256(text.as_bytes()), models })
+        Ok(ImageSet {
+            folder: folder.into(),
+            manifest,
+            manifest_sha256: file::sha256(text.as_bytes()),
+            models,
+            _temporary: None,
+        })
+    }
+
+    /// The same set, its folder going with it.
+    pub(in crate::study) fn in_temporary(self, place: Arc<TempDir>) -> ImageSet {
+        ImageSet { _temporary: Some(place), ..self }
     }
 
     /// Writes `images.toml` and the tables into a folder that holds the PNGs already.
@@ -225,6 +315,18 @@ impl ImageSet {
         let path = folder.join(MANIFEST);
         let text = toml::to_string(manifest).map_err(|e| Error::content(&path, e.to_string()))?;
         file::write(&path, text.as_bytes())
+    }
+
+    /// Copies the set into the new folder `out`: the images, what made them, and the tables.
+    pub fn copy(&self, out: &Path) -> Result<(), Error> {
+        let output = Output::claim(out)?;
+        let tables = SIMILARITIES.map(|(_, name)| name);
+        let images = self.manifest.images.iter().map(|image| image.file.as_str());
+        for name in images.chain(tables).chain([RSMS, MANIFEST]) {
+            file::write(&output.path(name), &file::read(&self.folder.join(name))?)?;
+        }
+        output.finish()?;
+        Ok(())
     }
 
     /// The folder of the set.

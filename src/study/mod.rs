@@ -15,6 +15,7 @@ mod picture;
 mod progress;
 mod provenance;
 mod seed;
+mod shipped;
 mod stop;
 pub mod table;
 mod verdict;
@@ -22,8 +23,8 @@ mod verdict;
 pub use error::Error;
 pub use events::{Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
 pub use image_set::{
-    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, SelectionRecord, SynthesisRecord,
-    TrialRecord, Weights,
+    Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SelectionRecord,
+    SynthesisRecord, TrialRecord, ViewFigures, Weights,
 };
 pub use layer::Layer;
 pub use models::Models;

@@ -5,8 +5,8 @@ mod ascent;
 mod climb;
 mod device;
 mod error;
+mod evaluation;
 mod fingerprint;
-mod measure;
 pub mod network;
 mod objective;
 mod parametrization;
@@ -22,7 +22,7 @@ mod view;
 use std::path::Path;
 
 use crate::study::{
-    Figures, ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, SynthesisRecord, file, table,
+    ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, SynthesisRecord, file, table,
 };
 use crate::synthesize::ascent::Identity;
 use crate::synthesize::climb::{Climbed, Climber};
@@ -32,7 +32,8 @@ use crate::synthesize::unfinished::Unfinished;
 pub use crate::synthesize::ascent::{Ascent, Standing};
 pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
-pub use crate::synthesize::fingerprint::fingerprint;
+pub use crate::synthesize::evaluation::{ComparisonRow, comparison};
+pub use crate::synthesize::fingerprint::{Measured, fingerprint};
 pub use crate::synthesize::recipe::Recipe;
 pub use crate::synthesize::select::{Selection, select};
 
@@ -82,17 +83,19 @@ pub fn run(
     let names = images.iter().map(|image| image.name().to_owned()).collect();
     let measuring = computer.measuring();
     let network = Network::new(&parameters, &measuring);
-    let models = measure::models(&network, &measuring, &recipe.layers, names, &pictures, progress)?;
+    let (taps, seen) = (&recipe.layers, Some(&recipe.views));
+    let (models, figures) = evaluation::evaluate(&network, &measuring, taps, names, &pictures, seen, progress)?;
     let manifest = Manifest {
         size_px: [recipe.size_px; 2],
         provenance: Provenance::here(),
         network: parameters.record(),
-        figures: Figures::of(&models),
+        figures,
         synthesis: Some(synthesis(recipe, computer, &climbed)),
         selection: None,
         images,
     };
     ImageSet::write(output.folder(), &manifest, &models)?;
+    evaluation::write(output.folder(), &models, &manifest.figures)?;
     write_ascent(&output.path("ascent.tsv"), &climbed)?;
     let set = ImageSet::load(&output.finish()?)?;
     unfinished.remove()?;

@@ -7,6 +7,16 @@ use crate::study::Picture;
 /// Grey between the images of a sheet, in pixels.
 const GAP_PX: i64 = 4;
 
+/// Pictures of one size as images (n, 3, height, width), 0..=1, single precision.
+pub fn images(pictures: &[Picture], device: Device) -> Tensor {
+    let tensor = |picture: &Picture| {
+        let shape = [i64::from(picture.height), i64::from(picture.width), 3];
+        Tensor::from_slice(&picture.rgb).view(shape).permute([2, 0, 1])
+    };
+    let tensors: Vec<Tensor> = pictures.iter().map(tensor).collect();
+    Tensor::stack(&tensors, 0).to_device(device).to_kind(Kind::Float) / 255.0
+}
+
 /// Images (n, 3, height, width), 0..=1, rounded to 8 bits.
 pub fn pictures(images: &Tensor) -> Vec<Picture> {
     let (_, _, height, width) = images.size4().expect("images");
@@ -38,6 +48,15 @@ pub fn sheet(images: &Tensor) -> Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_becomes_an_image_and_again_the_same_picture() {
+        let picture = Picture { width: 16, height: 16, rgb: (0..768).map(|k| (k % 251) as u8).collect() };
+        let images = images(std::slice::from_ref(&picture), Device::Cpu);
+        assert_eq!(images.size(), [1, 3, 16, 16]);
+        assert!((images.double_value(&[0, 1, 2, 3]) - 106.0 / 255.0).abs() < 1e-6, "row 2, column 3, green");
+        assert_eq!(pictures(&images), [picture]);
+    }
 
     #[test]
     fn a_sheet_shows_every_image_in_its_place() {

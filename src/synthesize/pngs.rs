@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::study::{Figures, ImageRecord, ImageSet, Manifest, Models, NetworkRecord, Output, Picture, Progress};
 use crate::study::{Provenance, SelectionRecord, file};
 use crate::synthesize::error::Error;
+use crate::synthesize::evaluation;
 use crate::synthesize::network::architecture;
 
 /// The fewest images whose RSM has something to correlate.
@@ -34,7 +35,8 @@ pub fn names(folder: &Path, progress: &dyn Progress) -> Result<Vec<String>, Erro
     }
     files.sort();
     others.sort();
-    if !others.is_empty() {
+    // What else lies in the folder of an image set belongs to the set.
+    if !others.is_empty() && !ImageSet::is_in(folder) {
         progress.say(&format!("left behind, being no .png: {}", others.join(", ")));
     }
     Ok(files)
@@ -83,31 +85,25 @@ impl Pngs {
         }
     }
 
-    /// Finishes an image set of these PNGs, copied byte by byte, and of the RSMs measured on them.
-    pub fn into_set(
-        self,
-        output: Output,
+    /// Writes an image set of these PNGs, copied byte by byte, of the RSMs measured on them, and of their figures.
+    pub fn write_set(
+        &self,
+        output: &Output,
         models: &Models,
+        figures: Figures,
         network: NetworkRecord,
         selection: Option<SelectionRecord>,
-    ) -> Result<ImageSet, Error> {
+    ) -> Result<(), Error> {
+        let mut images = Vec::with_capacity(self.files.len());
         for (name, bytes) in self.files.iter().zip(&self.bytes) {
             file::write(&output.path(name), bytes)?;
+            images.push(ImageRecord { file: name.clone(), sha256: file::sha256(bytes) });
         }
-        let records = self.files.iter().zip(&self.bytes);
-        let manifest = Manifest {
-            size_px: self.size_px(),
-            provenance: Provenance::here(),
-            network,
-            figures: Figures::of(models),
-            synthesis: None,
-            selection,
-            images: records
-                .map(|(file, bytes)| ImageRecord { file: file.clone(), sha256: file::sha256(bytes) })
-                .collect(),
-        };
+        let size_px = self.size_px();
+        let provenance = Provenance::here();
+        let manifest = Manifest { size_px, provenance, network, figures, synthesis: None, selection, images };
         ImageSet::write(output.folder(), &manifest, models)?;
-        Ok(ImageSet::load(&output.finish()?)?)
+        Ok(evaluation::write(output.folder(), models, &manifest.figures)?)
     }
 }
 

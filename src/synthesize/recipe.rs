@@ -8,8 +8,8 @@ use crate::study::checked::checked;
 use crate::study::{Seed, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::{Parameters, Source, Tap, architecture, check_taps};
-use crate::synthesize::objective::{Naturalness, Objective};
+use crate::synthesize::network::{ModelViews, Parameters, Source, Tap, architecture, check_taps};
+use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
@@ -41,7 +41,11 @@ pub struct Recipe {
     pub(in crate::synthesize) parametrization: Parametrization,
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
     pub(in crate::synthesize) views: Kinds,
+    #[serde(default, skip_serializing_if = "ModelViews::is_empty")]
+    pub(in crate::synthesize) model_views: ModelViews,
     pub(in crate::synthesize) objective: Objective,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::synthesize) shared: Option<Shared>,
     #[serde(default, skip_serializing_if = "Naturalness::is_empty")]
     pub(in crate::synthesize) naturalness: Naturalness,
     pub(in crate::synthesize) ascent: Schedule,

@@ -18,7 +18,7 @@ use crate::synthesize::ascent::adam::Adam;
 use crate::synthesize::ascent::state::{Best, State};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::Network;
+use crate::synthesize::network::{Further, Network};
 use crate::synthesize::objective::{Memory, Pooling, keeps, layer_similarity, rsm, spreads};
 use crate::synthesize::parametrization::Canvas;
 use crate::synthesize::recipe::Recipe;
@@ -100,6 +100,7 @@ fn canvas(recipe: &Recipe, computer: &Computer) -> Canvas {
 pub struct Ascent<'a> {
     recipe: &'a Recipe,
     network: &'a Network,
+    further: Vec<Further>,
     seed: Seed,
     canvas: Canvas,
     /// The images that the ascent started from, where a term compares with them.
@@ -109,15 +110,21 @@ pub struct Ascent<'a> {
     kept: State,
 }
 
+/// What the network and further ones make of a view.
+struct Seen {
+    /// The layers' RSMs (layers, pairs of images) for each pooling of the objective.
+    rsms: Vec<Tensor>,
+    /// RSMs of further networks, each with the place of its layer.
+    further: Vec<(usize, Tensor)>,
+}
+
 impl<'a> Ascent<'a> {
     /// From the recipe's start, by one of its seeds.
     pub fn begin(recipe: &'a Recipe, network: &'a Network, computer: &Computer, seed: Seed) -> Result<Self, Error> {
         let start = recipe.start.images(recipe.images, recipe.size_px, seed)?.to_device(computer.device);
-        let canvas = canvas(recipe, computer);
-        let state = State::new(Adam::new(&canvas.coefficients(&start)));
+        let coefficients = canvas(recipe, computer).coefficients(&start);
         let start = recipe.naturalness.needs_start().then_some(start);
-        let kept = state.copy();
-        let mut ascent = Ascent::new(recipe, network, seed, canvas, start, state, kept);
+        let mut ascent = Ascent::at(recipe, network, computer, seed, start, State::new(Adam::new(&coefficients)))?;
         ascent.check()?;
         Ok(ascent)
     }
@@ -135,19 +142,25 @@ impl<'a> Ascent<'a> {
             true => Some(recipe.start.images(recipe.images, recipe.size_px, seed)?.to_device(computer.device)),
             false => None,
         };
-        Ok((identity, Ascent::new(recipe, network, seed, canvas(recipe, computer), start, state, kept)))
+        let ascent = Ascent::at(recipe, network, computer, seed, start, state)?;
+        Ok((identity, Ascent { kept, ..ascent }))
     }
 
-    fn new(
+    /// At a state, which is kept to go back to.
+    fn at(
         recipe: &'a Recipe,
         network: &'a Network,
+        computer: &Computer,
         seed: Seed,
-        canvas: Canvas,
         start: Option<Tensor>,
         state: State,
-        kept: State,
-    ) -> Ascent<'a> {
-        Ascent { recipe, network, seed, canvas, start, state, kept }
+    ) -> Result<Self, Error> {
+        let size = (recipe.images, recipe.size_px);
+        let asked = recipe.shared.iter().flat_map(|shared| &shared.networks);
+        let further = asked.map(|settings| Further::load(settings, &recipe.layers, size, computer));
+        let further = further.collect::<Result<Vec<_>, _>>()?;
+        let (canvas, kept) = (canvas(recipe, computer), state.copy());
+        Ok(Ascent { recipe, network, further, seed, canvas, start, state, kept })
     }
 
     /// Writes everything down that [`Ascent::resume`] goes on with.
@@ -195,13 +208,20 @@ impl<'a> Ascent<'a> {
         let leaf = images.detach().set_requires_grad(true);
         let mut standing = None;
         for k in 0..views {
-            let chance = self.seed.stream(Stream::Views, step * views + k);
-            let view = self.recipe.views.draw(self.recipe.images as usize, chance);
-            let rsms = self.rsms(&view.of(&leaf));
-            let loss = self.value(&rsms) / f64::from(views);
-            loss.backward();
-            standing = Some(self.standing(&rsms, loss.double_value(&[]) * f64::from(views)));
-            self.remember(&rsms);
+            let draw = step * views + k;
+            let view = self.recipe.views.draw(self.recipe.images as usize, self.seed.stream(Stream::Views, draw));
+            let seen = match self.recipe.model_views.is_empty() {
+                true => self.seen(self.network, &view.of(&leaf))?,
+                false => {
+                    let disturbance = self.recipe.model_views.draw(self.seed.stream(Stream::ModelViews, draw));
+                    self.seen(&self.network.disturbed(disturbance), &view.of(&leaf))?
+                }
+            };
+            let memories = (!self.state.memories.is_empty()).then_some(self.state.memories.as_slice());
+            let value = self.value(&seen, memories);
+            (&value / f64::from(views)).backward();
+            standing = Some(self.standing(&seen.rsms, value.double_value(&[])));
+            self.remember(&seen.rsms);
         }
         if let Some(loss) = self.recipe.naturalness.value(&leaf, self.start.as_ref()) {
             loss.backward();
@@ -226,7 +246,7 @@ impl<'a> Ascent<'a> {
 
     /// Judges the images on fixed views and remembers them if they are the best; takes them back if they are lost.
     fn check(&mut self) -> Result<Option<String>, Error> {
-        let standing = tch::no_grad(|| self.judge());
+        let standing = tch::no_grad(|| self.judge())?;
         if !standing.score.is_finite() {
             return self.take_back("the objective is not a number").map(Some);
         }
@@ -261,44 +281,49 @@ impl<'a> Ascent<'a> {
     }
 
     /// How the images stand on fixed views that the steps do not see: the images as they are, and some views.
-    fn judge(&self) -> Standing {
+    fn judge(&self) -> Result<Standing, Error> {
         let images = self.canvas.images(&self.state.adam.variable);
-        let clean = self.rsms(&images);
-        let natural = self.recipe.naturalness.value(&images, self.start.as_ref()).map_or(0.0, |v| v.double_value(&[]));
-        let memories: Vec<Memory> = clean.iter().map(Memory::of).collect();
-        let mut score = self.value_beside(&clean, None).double_value(&[]);
-        let mut kept = keeps(&clean[0], &clean[0]);
+        let clean = self.seen(self.network, &images)?;
+        let memories: Vec<Memory> = clean.rsms.iter().map(Memory::of).collect();
+        let mut score = self.value(&clean, None).double_value(&[]);
+        let mut kept = keeps(&clean.rsms[0], &clean.rsms[0]);
         let views = if self.recipe.views.is_empty() { 0 } else { CHECK_VIEWS };
         for k in 0..views {
             let view = self.recipe.views.draw(self.recipe.images as usize, self.seed.stream(Stream::CheckViews, k));
-            let seen = self.rsms(&view.of(&images));
-            score += self.value_beside(&seen, Some(&memories)).double_value(&[]);
-            kept = kept.minimum(&keeps(&seen[0], &clean[0]));
+            let seen = self.seen(self.network, &view.of(&images))?;
+            score += self.value(&seen, Some(&memories)).double_value(&[]);
+            kept = kept.minimum(&keeps(&seen.rsms[0], &clean.rsms[0]));
         }
-        let mut standing = self.standing(&clean, score / f64::from(1 + views) + natural);
+        let natural = self.recipe.naturalness.value(&images, self.start.as_ref()).map_or(0.0, |v| v.double_value(&[]));
+        let mut standing = self.standing(&clean.rsms, score / f64::from(1 + views) + natural);
         standing.stable = [kept.min().double_value(&[]), kept.mean(None::<Kind>).double_value(&[])];
-        standing
+        Ok(standing)
     }
 
-    /// The layers' RSMs (layers, pairs of images) for each pooling of the objective.
-    fn rsms(&self, images: &Tensor) -> Vec<Tensor> {
-        let activations = self.network.activations(&self.network.input(images), &self.recipe.layers);
+    /// What a network and the further ones make of images.
+    fn seen(&self, network: &Network, images: &Tensor) -> Result<Seen, Error> {
+        let activations = network.activations(&network.input(images), &self.recipe.layers);
         let over = |pooling: &Pooling| {
             let rsms: Vec<Tensor> = activations.iter().map(|activations| rsm(&pooling.of(activations))).collect();
             Tensor::stack(&rsms, 0)
         };
-        self.recipe.objective.pooling.iter().map(over).collect()
+        let rsms = self.recipe.objective.pooling.iter().map(over).collect();
+        let mut further = Vec::new();
+        for asked in &self.further {
+            further.extend(asked.activations(images)?.iter().map(|(place, activations)| (*place, rsm(activations))));
+        }
+        Ok(Seen { rsms, further })
     }
 
-    /// The objective of RSMs beside what is remembered.
-    fn value(&self, rsms: &[Tensor]) -> Tensor {
-        self.value_beside(rsms, (!self.state.memories.is_empty()).then_some(self.state.memories.as_slice()))
-    }
-
-    fn value_beside(&self, rsms: &[Tensor], memories: Option<&[Memory]>) -> Tensor {
-        let values =
-            rsms.iter().enumerate().map(|(k, rsms)| self.recipe.objective.value(rsms, memories.map(|m| &m[k])));
-        values.reduce(|sum, value| sum + value).expect("at least one pooling") / rsms.len() as f64
+    /// The objective of what was seen, beside what is remembered.
+    fn value(&self, seen: &Seen, memories: Option<&[Memory]>) -> Tensor {
+        let terms = |(k, rsms): (usize, &Tensor)| self.recipe.objective.value(rsms, memories.map(|m| &m[k]));
+        let values = seen.rsms.iter().enumerate().map(terms).reduce(|sum, value| sum + value);
+        let value = values.expect("at least one pooling") / seen.rsms.len() as f64;
+        match &self.recipe.shared {
+            Some(shared) => value + shared.value(&seen.rsms[0], &seen.further),
+            None => value,
+        }
     }
 
     fn remember(&mut self, rsms: &[Tensor]) {

@@ -1,6 +1,6 @@
 //! GoogLeNet as a function of images: the activations at its taps.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::synthesize::device::Computer;
 use crate::synthesize::network::architecture::{BLOCKS, Block};
@@ -299,6 +299,8 @@ impl Inception {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use tch::Device;
 
     use super::*;
     use crate::study::Stream;

@@ -12,7 +12,7 @@ use crate::synthesize::objective::stable::unit;
 #[serde(deny_unknown_fields)]
 pub struct Squares {
     #[serde(deserialize_with = "not_negative")]
-    weight: f64,
+    pub(in crate::synthesize::objective) weight: f64,
 }
 
 /// -log det(C + ridge I) / layers, C being the layer similarity. log det C is the sum over layers of log(1 - R^2), R the
@@ -21,9 +21,9 @@ pub struct Squares {
 #[serde(deny_unknown_fields)]
 pub struct LogDeterminant {
     #[serde(deserialize_with = "not_negative")]
-    weight: f64,
+    pub(in crate::synthesize::objective) weight: f64,
     #[serde(deserialize_with = "positive")]
-    ridge: f64,
+    pub(in crate::synthesize::objective) ridge: f64,
 }
 
 /// (log of the mean over the pairs of exp(beta |r|)) / beta: between the mean of |r| (beta near 0) and its largest.
@@ -31,13 +31,13 @@ pub struct LogDeterminant {
 #[serde(deny_unknown_fields)]
 pub struct SoftMax {
     #[serde(deserialize_with = "not_negative")]
-    weight: f64,
+    pub(in crate::synthesize::objective) weight: f64,
     #[serde(deserialize_with = "positive")]
-    beta: f64,
+    pub(in crate::synthesize::objective) beta: f64,
 }
 
 /// |r| has no gradient at 0: sqrt(r^2 + this) has one.
-const ROUNDED: f64 = 1e-6;
+pub const ROUNDED: f64 = 1e-6;
 
 /// The correlations between the RSMs (layers, pairs of images) of all pairs of layers, layers * (layers - 1) / 2 values.
 pub fn layer_similarity(rsms: &Tensor) -> Tensor {

@@ -4,7 +4,9 @@
 
 mod distinct;
 mod natural;
+mod plain;
 mod rsm;
+mod shared;
 mod stable;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ use crate::synthesize::objective::stable::{Keep, Spread};
 pub use crate::synthesize::objective::distinct::layer_similarity;
 pub use crate::synthesize::objective::natural::Naturalness;
 pub use crate::synthesize::objective::rsm::{Pooling, rsm};
+pub use crate::synthesize::objective::shared::Shared;
 pub use crate::synthesize::objective::stable::{Memory, keeps, spreads};
 
 /// The terms over the layers' RSMs. At least one of the first three must be there.

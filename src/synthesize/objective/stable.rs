@@ -11,9 +11,9 @@ use crate::study::checked::{checked, not_negative, positive};
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     #[serde(deserialize_with = "not_negative")]
-    weight: f64,
+    pub(in crate::synthesize::objective) weight: f64,
     #[serde(deserialize_with = "positive")]
-    floor: f64,
+    pub(in crate::synthesize::objective) floor: f64,
 }
 
 /// The mean over layers of 1 - r, r being the correlation of an RSM with the memory of it.

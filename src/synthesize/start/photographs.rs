@@ -1,19 +1,20 @@
 //! Photographs, or an image set that exists already, as the images that an ascent starts from.
 
 use std::path::Path;
+use std::slice;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::study::{ImageSet, Picture, Progress};
 use crate::synthesize::error::Error;
-use crate::synthesize::measure::tensor;
+use crate::synthesize::picture;
 use crate::synthesize::pngs;
 
 /// The images (n, 3, size, size), 0..=1, single precision, of a folder of exactly `images` PNGs in the order of their
 /// names, or of an image set in its order, every hash checked. Of a picture that is no square its middle is taken; one of
 /// another size is resampled, bilinear and antialiased.
 pub fn photographs(folder: &Path, images: u32, size_px: u32, progress: &dyn Progress) -> Result<Tensor, Error> {
-    let files = if ImageSet::is_at(folder) {
+    let files = if ImageSet::is_in(folder) {
         ImageSet::load(folder)?.manifest().images.iter().map(|image| image.file.clone()).collect()
     } else {
         pngs::names(folder, progress)?
@@ -30,8 +31,8 @@ pub fn photographs(folder: &Path, images: u32, size_px: u32, progress: &dyn Prog
 fn square(picture: &Picture, size_px: u32) -> Tensor {
     let [width, height] = [picture.width, picture.height].map(i64::from);
     let side = width.min(height);
-    let middle = tensor(picture).narrow(1, (height - side) / 2, side).narrow(2, (width - side) / 2, side);
-    let image = middle.unsqueeze(0).to_kind(Kind::Float) / 255.0;
+    let whole = picture::images(slice::from_ref(picture), Device::Cpu);
+    let image = whole.narrow(2, (height - side) / 2, side).narrow(3, (width - side) / 2, side);
     if side == i64::from(size_px) {
         return image;
     }

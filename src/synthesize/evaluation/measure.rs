@@ -1,19 +1,15 @@
-//! The layer RSMs of pictures, in double precision.
+//! Layer RSMs, in double precision.
 
 use std::ops::Range;
-use std::slice;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
-use crate::study::Picture;
-use crate::study::{Models, Progress};
-use crate::synthesize::device::Computer;
-use crate::synthesize::error::Error;
 use crate::synthesize::network::{Network, Tap};
+use crate::synthesize::objective::Pooling;
 
-/// How many pictures pass through the network together.
-const BATCH: usize = 16;
+/// How many images pass through the network together.
+const BATCH: i64 = 16;
 
 /// How many units of a layer are in double precision at a time.
 const UNITS_AT_ONCE: i64 = 1 << 16;
@@ -21,60 +17,50 @@ const UNITS_AT_ONCE: i64 = 1 << 16;
 /// How many values of patterns are held at a time (1 GiB), unless a layer alone has more.
 const VALUES_AT_ONCE: usize = 1 << 28;
 
-/// The RSMs at some taps over pictures of one size, named in their order.
-pub fn models(
-    network: &Network,
-    computer: &Computer,
-    taps: &[Tap],
-    names: Vec<String>,
-    pictures: &[Picture],
-    progress: &dyn Progress,
-) -> Result<Models, Error> {
-    let passes = passes(&units(network, computer, taps, &pictures[0]), pictures.len());
-    let stage = progress.stage("measuring", (pictures.len() * passes.len()) as u64);
-    let mut rsms: Vec<Rsm> = Vec::with_capacity(taps.len());
-    for pass in passes {
-        let taps = &taps[pass];
-        let mut patterns: Vec<Vec<Tensor>> = taps.iter().map(|_| Vec::new()).collect();
-        for batch in pictures.chunks(BATCH) {
-            for (pattern, patterns) in activations(network, computer, taps, batch).iter().zip(&mut patterns) {
-                patterns.push(pattern.reshape([batch.len() as i64, -1]).to_device(tch::Device::Cpu));
+/// The RSMs at some taps over images (n, 3, height, width), 0..=1. A pair of images is NaN where
+/// the layer answers to one of them with the same value everywhere.
+pub fn rsms(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Rsm> {
+    let n = images.size()[0];
+    // A batch fits whatever its size; of more images one says how large their patterns are.
+    let units = if n <= BATCH {
+        vec![0; taps.len()]
+    } else {
+        patterns(network, taps, &images.narrow(0, 0, 1), pooling).iter().map(Tensor::numel).collect()
+    };
+    let mut rsms = Vec::with_capacity(taps.len());
+    for pass in passes(&units, n as usize) {
+        let mut held: Vec<Vec<Tensor>> = pass.clone().map(|_| Vec::new()).collect();
+        for batch in images.split(BATCH, 0) {
+            for (held, patterns) in held.iter_mut().zip(patterns(network, &taps[pass.clone()], &batch, pooling)) {
+                held.push(patterns);
             }
-            stage.advance(batch.len() as u64);
         }
         // A layer's patterns go as soon as its RSM is there.
-        rsms.extend(patterns.into_iter().map(|batches| rsm(&Tensor::cat(&batches, 0))));
+        rsms.extend(held.into_iter().map(|batches| rsm(&Tensor::cat(&batches, 0))));
     }
-    for (tap, rsm) in taps.iter().zip(&rsms) {
-        if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
-            let (layer, image_a, image_b) = (tap.to_string(), names[i].clone(), names[j].clone());
-            return Err(Error::Undefined { layer, image_a, image_b });
-        }
-    }
-    Ok(Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), rsms))
+    rsms
 }
 
-/// The activations at some taps over pictures.
-fn activations(network: &Network, computer: &Computer, taps: &[Tap], pictures: &[Picture]) -> Vec<Tensor> {
+/// The patterns (n, units) at some taps.
+fn patterns(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Tensor> {
     tch::no_grad(|| {
-        let images: Vec<Tensor> = pictures.iter().map(tensor).collect();
-        let images = Tensor::stack(&images, 0).to_device(computer.device).to_kind(Kind::Float) / 255.0;
-        network.activations(&network.input(&images), taps)
+        let flat = |activations: Tensor| {
+            let pooled = pooling.of(&activations);
+            // The order of units is free: this one needs no copy where the channels lie last in memory.
+            let ordered = if pooled.dim() == 4 { pooled.permute([0, 2, 3, 1]) } else { pooled };
+            ordered.reshape([images.size()[0], -1]).to_device(Device::Cpu)
+        };
+        network.activations(&network.input(images), taps).into_iter().map(flat).collect()
     })
 }
 
-/// How many units each tap has for pictures of this size.
-fn units(network: &Network, computer: &Computer, taps: &[Tap], picture: &Picture) -> Vec<usize> {
-    activations(network, computer, taps, slice::from_ref(picture)).iter().map(Tensor::numel).collect()
-}
-
-/// The layers to be measured together, so that the patterns of many pictures need no more memory than there may be. The
+/// The layers to be measured together, so that the patterns of many images need no more memory than there may be. The
 /// early layers have the most units, and a pass that ends with them is short.
-fn passes(units: &[usize], pictures: usize) -> Vec<Range<usize>> {
+fn passes(units: &[usize], images: usize) -> Vec<Range<usize>> {
     let mut passes: Vec<Range<usize>> = Vec::new();
     let mut held = 0;
     for (layer, units) in units.iter().enumerate() {
-        let needed = units * pictures;
+        let needed = units * images;
         match passes.last_mut() {
             Some(pass) if held + needed <= VALUES_AT_ONCE => {
                 pass.end = layer + 1;
@@ -87,12 +73,6 @@ fn passes(units: &[usize], pictures: usize) -> Vec<Range<usize>> {
         }
     }
     passes
-}
-
-/// The picture as (3, height, width), 0..=255.
-pub fn tensor(picture: &Picture) -> Tensor {
-    let shape = [i64::from(picture.height), i64::from(picture.width), 3];
-    Tensor::from_slice(&picture.rgb).view(shape).permute([2, 0, 1])
 }
 
 /// The Pearson RSM of patterns (n, units) in two passes of double precision, a block of units at a time.
