@@ -175,7 +175,8 @@ fn an_untrained_network_is_named_loudly_and_recorded() {
     let study = Study::new();
     let pictures = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 3]);
     let mut command = layerprint();
-    command.env_remove("LAYERPRINT_WEIGHTS").arg("fingerprint").arg(pictures).arg("--out").arg(study.path("set"));
+    command.env_remove("LAYERPRINT_WEIGHTS").arg("fingerprint").arg(pictures).args(["--threads", "1", "--out"]);
+    command.arg(study.path("set"));
     command.assert().success().stderr(contains("UNTRAINED"));
     assert_eq!(ImageSet::load(&study.path("set")).unwrap().manifest().network.weights, Weights::Untrained);
 }
@@ -433,7 +434,7 @@ fn numpy_finds_the_same_figures() {
 #[test]
 fn folders_are_compared_side_by_side_and_only_out_writes() {
     let study = Study::new();
-    let one = study.pictures("one", &[(64, 64, png::ColorType::Rgb); 5]);
+    let one = study.pictures("one", &[(64, 64, png::ColorType::Rgb); 6]);
     let other = study.pictures("other", &[(64, 80, png::ColorType::Rgb); 7]);
     let measure = |more: &[&str]| {
         let mut command = layerprint();
@@ -459,9 +460,11 @@ fn folders_are_compared_side_by_side_and_only_out_writes() {
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 1 + comparison.len() + 1, "{table}");
     for row in 0..comparison.len() {
-        let rounded = |column| comparison.number(row, column).unwrap().map_or("n/a".into(), |v| format!("{v:.3}"));
-        let cells: Vec<&str> = lines[row + 1].split_whitespace().rev().take(2).collect();
-        assert_eq!(cells, [rounded(3), rounded(2)], "{}", lines[row + 1]);
+        let cells = lines[row + 1].split_whitespace().rev().take(2).map(|cell| cell.parse::<f64>().unwrap());
+        for (cell, column) in cells.zip([3, 2]) {
+            let written = comparison.required_number(row, column).unwrap();
+            assert!((cell - written).abs() < 6e-4, "{}: {written}", lines[row + 1]);
+        }
     }
     let value = |part: &str, figure: &str, column: usize| {
         let row =
@@ -498,10 +501,12 @@ fn an_image_set_is_measured_like_any_folder_and_its_own_files_are_passed_over() 
     assert!(!String::from_utf8(output.stderr).unwrap().contains("left behind"));
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
-    // The ascent saw no views, and says so; the folder alone cannot tell.
+    // The set says which kinds of views the ascent saw; the folder alone cannot tell.
     let set = ImageSet::load(&study.path("set")).unwrap();
-    assert!(set.manifest().figures.views.iter().all(|view: &ViewFigures| view.used_by_ascent == Some(false)));
-    assert!(set.manifest().figures.views.iter().any(|view| view.judged));
+    let views = &set.manifest().figures.views;
+    let used = views.iter().filter(|view: &&ViewFigures| view.used_by_ascent == Some(true));
+    assert_eq!(used.map(|view| view.name.as_str()).collect::<Vec<_>>(), ["shift", "blur", "noise", "eye"]);
+    assert!(views.iter().all(|view| view.used_by_ascent.is_some()) && views.iter().any(|view| view.judged));
 }
 
 #[test]
