@@ -603,14 +603,22 @@ fn a_gpu_that_is_not_there_is_error_text() {
 fn every_recipe_of_the_project_is_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let mut read = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let recipe = entry.unwrap().path().join("recipe.toml");
-        if recipe.exists() {
-            Recipe::read(&recipe).unwrap();
-            read += 1;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        for name in ["recipe.toml", "refine.toml"] {
+            let recipe = entry.as_ref().unwrap().path().join(name);
+            if recipe.exists() {
+                Recipe::read(&recipe).unwrap();
+                read += 1;
+            }
         }
     }
-    assert!(read > 0);
+    assert_eq!(read, 3);
+    let part = |name: &str| std::fs::read_to_string(folder.join("ablation").join(name)).unwrap();
+    for start in ["dead_leaves.toml", "noise.toml"] {
+        let objective = "[objective]\nsquares = { weight = 1.0 }\n";
+        let text = [&part("base.toml"), &part(start), &part("views.toml"), objective].concat();
+        Recipe::parse(Path::new(start), &text).unwrap();
+    }
 }
 
 /// A synthesis of this recipe under way, of one thread, its messages unheard.

@@ -1,7 +1,7 @@
 //! The ascent: coefficients follow the gradient of the objective over views of the images they stand for.
 //!
 //! Now and then the images are judged on fixed views, the best ones are remembered, and the state is written down. What
-//! leaves the numbers, or becomes worse than its start, is taken back, and goes on with half the learning rate.
+//! leaves the numbers, or becomes far worse than its start, is taken back, and goes on with half the learning rate.
 
 mod adam;
 mod checkpoint;
@@ -64,6 +64,10 @@ impl Schedule {
 
 /// On how many fixed views images are judged, beside the images as they are.
 const CHECK_VIEWS: u32 = 2;
+
+/// How many times the objective of the start counts as lost. A start that is good already is left before a better one is
+/// found.
+const LOST: f64 = 2.0;
 
 /// How often an ascent may be taken back before it is given up.
 const MOST_ROLLBACKS: u32 = 8;
@@ -250,8 +254,8 @@ impl<'a> Ascent<'a> {
         if !standing.score.is_finite() {
             return self.take_back("the objective is not a number").map(Some);
         }
-        if self.state.checks.first().is_some_and(|(_, first)| standing.score > first.score) {
-            return self.take_back("the objective is worse than at the start").map(Some);
+        if self.state.checks.first().is_some_and(|(_, first)| standing.score > LOST * first.score) {
+            return self.take_back("the objective is far above that of the start").map(Some);
         }
         self.state.checks.push((self.steps(), standing));
         if standing.score < self.state.best.score {
