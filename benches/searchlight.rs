@@ -4,8 +4,11 @@
 //!
 //! `cargo bench --bench searchlight`, with `-- THREADS` for another number of threads than the machine has.
 
+mod common;
+
 use std::time::Instant;
 
+use common::{cpu_seconds, peak_mb};
 use layerprint::analyze::{Patterns, Searchlight, Sphere};
 use layerprint::brain::{Grid, Mask};
 use layerprint::rsa::{Rsm, SecondOrder, pair_count};
@@ -76,20 +79,4 @@ fn two_pass(mask: &Mask, values: &[f64], models: &Models, radius_mm: f64, centre
     let pattern = |image| inside.iter().map(|place| values[place * IMAGES + image]).collect::<Vec<f64>>();
     let rsm = Rsm::pearson(&(0..IMAGES).map(pattern).collect::<Vec<_>>());
     models.rsms().iter().map(|model| SecondOrder::Spearman.of(rsm.upper(), model.upper())).collect()
-}
-
-/// User and system time of this process; NaN where the system does not tell.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<f64> = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
-    // Linux counts them in hundredths of a second on every architecture.
-    if ticks.len() == 2 { ticks.iter().sum::<f64>() / 100.0 } else { f64::NAN }
-}
-
-/// The most memory that this process has held; `n/a` where the system does not tell.
-fn peak_mb() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_kb = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
-    peak_kb.map_or("n/a".into(), |kb: u64| (kb / 1024).to_string())
 }

@@ -524,6 +524,45 @@ fn a_folder_that_is_named_twice_is_refused() {
 }
 
 #[test]
+fn the_layers_of_a_fingerprint_are_named_by_their_taps() {
+    let study = Study::new();
+    let pictures = study.pictures("pictures", &[(64, 64, png::ColorType::Rgb); 3]);
+    let with = |layers: &str| {
+        let mut command = layerprint();
+        command.arg("fingerprint").arg(&pictures).args(["--threads", "1", "--layers", layers, "--out"]);
+        command.arg(study.path("set")).assert()
+    };
+    for (wrong, expected) in [("conv1,4f", "did you mean 4a?"), ("4a,conv1", "in the order of the network")] {
+        let text = String::from_utf8(with(wrong).failure().get_output().stderr.clone()).unwrap();
+        assert!(text.contains(expected), "{text}");
+    }
+    with("conv1,4a/pool_proj,4a:linear").success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let names: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
+    assert_eq!(names, ["conv1", "4a_pool_proj", "4a_linear"]);
+}
+
+#[test]
+fn the_precision_is_recorded_and_the_figures_are_those_of_float32() {
+    let study = Study::new();
+    std::fs::write(study.path("recipe.toml"), RECIPE).unwrap();
+    let with = |precision: &str| {
+        let mut command = layerprint();
+        command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--device", "cpu"]);
+        command.args(["--precision", precision, "--out"]).arg(study.path(precision)).assert()
+    };
+    let text = error_text(&with("tf32").failure());
+    assert!(text.contains("cannot compute on cpu: tf32") && text.lines().count() == 1, "{text}");
+    with("bf16").success();
+    let set = ImageSet::load(&study.path("bf16")).unwrap();
+    assert_eq!(set.manifest().synthesis.as_ref().unwrap().precision, "bf16");
+    let mut command = layerprint();
+    command.arg("fingerprint").arg(set.folder()).args(["--threads", "1", "--device", "cpu"]);
+    command.args(["--layers", "conv1,conv2,3a,4e,5b", "--out"]).arg(study.path("again")).assert().success();
+    assert_eq!(ImageSet::load(&study.path("again")).unwrap().models(), set.models());
+}
+
+#[test]
 fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
     let cases = [
         ("steps = 3", "stepz = 3", "stepz"),
