@@ -48,7 +48,7 @@ pub fn heatmap_file(cells: &Cells, meaning: &str) -> String {
 }
 
 /// Width and height of a drawn matrix in pixels.
-pub fn edge_px(cells: &Cells) -> f64 {
+fn edge_px(cells: &Cells) -> f64 {
     margin_px(cells) + cells.names.len() as f64 * cells.cell_px
 }
 
