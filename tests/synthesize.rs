@@ -197,15 +197,43 @@ fn the_figures_are_those_of_the_pngs() {
     }
 }
 
+/// What the tests' recipe does to the images before the network sees them.
+const VIEWS: &str = "[views]\nshift_px = [-2.0, 2.0]\nblur_px = [0.0, 1.0]\nnoise_sd = [0.0, 0.02]\n";
+
 #[test]
 fn the_ascent_makes_the_layers_fingerprints_distinct() {
     let study = Study::new();
     let after = |steps: &str, out: &str| {
-        study.synthesize(&RECIPE.replace("steps = 3", steps).replace("images = 4", "images = 8"), out).success();
+        let recipe = RECIPE.replace("steps = 3", steps).replace("images = 4", "images = 8").replace(VIEWS, "");
+        study.synthesize(&recipe, out).success();
         ImageSet::load(&study.path(out)).unwrap().manifest().figures.layer_similarity_mean_abs
     };
     let (before, after) = (after("steps = 1", "before"), after("steps = 20", "after"));
     assert!(after < before / 2.0, "{before} {after}");
+}
+
+#[test]
+fn what_is_distinct_stays_so_when_shifted_only_where_the_ascent_saw_views() {
+    if trained_weights().is_none() {
+        eprintln!("skipped for the lack of trained weights");
+        return;
+    }
+    let study = Study::new();
+    let shifted_to_clean = |views: &str, out: &str| {
+        let recipe = RECIPE
+            .replace(VIEWS, views)
+            .replace("images = 4", "images = 8")
+            .replace("steps = 3\n", "steps = 30\n")
+            .replace("keep = { weight = 0.1, memory = 0.9 }\n", "");
+        study.synthesize(&recipe, out).success();
+        let set = ImageSet::load(&study.path(out)).unwrap();
+        let figures = &set.manifest().figures;
+        let shift = figures.views.iter().find(|view| view.name == "shift").unwrap();
+        shift.mean_abs / figures.layer_similarity_mean_abs
+    };
+    let without = shifted_to_clean("", "without");
+    let with = shifted_to_clean("[views]\nshift_px = [-4.0, 4.0]\nblur_px = [0.0, 1.5]\n", "with");
+    assert!(without > 5.0 && with < 1.5, "{without} {with}");
 }
 
 #[test]
@@ -749,7 +777,8 @@ fn a_synthesis_killed_at_any_moment_goes_on_to_the_same_images() {
 #[test]
 fn an_ascent_that_diverges_is_taken_back_or_given_up() {
     let study = Study::new();
-    let wild = long(40).replace("learning_rate = 0.1", "learning_rate = 1e6");
+    let wild =
+        long(2000).replace("learning_rate = 0.1", "learning_rate = 1e6").replace("check_every = 7", "check_every = 1");
     let text = error_text(&study.synthesize(&wild, "set").failure());
     assert!(text.contains("the ascent diverged at step") && text.contains("lower the learning rate"), "{text}");
     assert!(!study.path("set").exists());

@@ -61,13 +61,24 @@ enum Command {
 /// The exit code of a program that was told to stop, by the convention of shells.
 const STOPPED: i32 = 130;
 
+/// Ends the program at once: destructors at the end of a process would pull libraries away from threads that compute.
+fn leave() -> ! {
+    #[cfg(unix)]
+    // SAFETY: it does nothing but end the process.
+    unsafe {
+        libc::_exit(STOPPED)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(STOPPED)
+}
+
 /// Runs the chosen subcommand. Told to stop (Ctrl-C), it lets a job that can go on later put itself in order, and
 /// otherwise takes away what is not finished; a run's journal stays.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if !study::wish_to_stop() {
             study::abandon_outputs();
-            std::process::exit(STOPPED);
+            leave();
         }
     })?;
     match arguments.command {

@@ -1,7 +1,7 @@
 //! The ascent: coefficients follow the gradient of the objective over views of the images they stand for.
 //!
 //! Now and then the images are judged on fixed views, the best ones are remembered, and the state is written down. What
-//! leaves the numbers, or becomes far worse than its start, is taken back, and goes on with half the learning rate.
+//! leaves the numbers, or stays worse than its start, is taken back, and goes on with half the learning rate.
 
 mod adam;
 mod checkpoint;
@@ -65,9 +65,9 @@ impl Schedule {
 /// On how many fixed views images are judged, beside the images as they are.
 const CHECK_VIEWS: u32 = 2;
 
-/// How many times the objective of the start counts as lost. A start that is good already is left before a better one is
-/// found.
-const LOST: f64 = 2.0;
+/// For how many checks an ascent may be worse than its start: one that begins at good images leaves them before it finds
+/// better ones.
+const PATIENCE: u32 = 10;
 
 /// How often an ascent may be taken back before it is given up.
 const MOST_ROLLBACKS: u32 = 8;
@@ -110,7 +110,7 @@ pub struct Ascent<'a> {
     /// The images that the ascent started from, where a term compares with them.
     start: Option<Tensor>,
     state: State,
-    /// The state at the last check, to go back to.
+    /// The state at the last check that was no worse than the start, to go back to.
     kept: State,
 }
 
@@ -245,7 +245,7 @@ impl<'a> Ascent<'a> {
 
     /// Whether the state is that of a check, so that it should be written down.
     pub fn is_checked(&self) -> bool {
-        self.kept.adam.steps == self.steps()
+        self.state.checks.last().is_some_and(|(steps, _)| *steps == self.steps())
     }
 
     /// Judges the images on fixed views and remembers them if they are the best; takes them back if they are lost.
@@ -254,19 +254,21 @@ impl<'a> Ascent<'a> {
         if !standing.score.is_finite() {
             return self.take_back("the objective is not a number").map(Some);
         }
-        if self.state.checks.first().is_some_and(|(_, first)| standing.score > LOST * first.score) {
-            return self.take_back("the objective is far above that of the start").map(Some);
-        }
         self.state.checks.push((self.steps(), standing));
         if standing.score < self.state.best.score {
             let coefficients = self.state.adam.variable.detach().copy();
             self.state.best = Best { score: standing.score, steps: self.steps(), coefficients };
         }
-        self.kept = self.state.copy();
+        if standing.score <= self.state.checks[0].1.score {
+            self.kept = self.state.copy();
+        } else if self.steps() - self.kept.adam.steps >= PATIENCE * self.recipe.ascent.check_every {
+            let why = format!("the objective has been worse than at the start for {PATIENCE} checks");
+            return self.take_back(&why).map(Some);
+        }
         Ok(None)
     }
 
-    /// Goes back to the last check with half the learning rate.
+    /// Goes back to the last check that was no worse than the start, with half the learning rate.
     fn take_back(&mut self, why: &str) -> Result<String, Error> {
         let at = self.steps();
         let rollbacks = self.state.rollbacks + 1;
