@@ -20,7 +20,7 @@ fn every_layer_is_found_in_the_region_where_it_was_planted() {
     assert_eq!(recovery.len(), 12);
     assert_eq!(summary["weights"], "trained");
     let similarity = summary["layer_similarity_mean_abs"].as_f64().unwrap();
-    assert!(similarity < 0.07, "mean |r| {similarity}");
+    assert!(similarity < 0.05, "mean |r| {similarity}");
     for (layer, share) in recovery {
         assert!(share.as_f64().unwrap() >= 0.8, "{layer}: {share}");
     }

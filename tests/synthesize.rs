@@ -671,7 +671,7 @@ fn every_recipe_of_the_project_is_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let mut read = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
-        for name in ["recipe.toml", "refine.toml"] {
+        for name in ["recipe.toml", "refine.toml", "finish.toml"] {
             let recipe = entry.as_ref().unwrap().path().join(name);
             if recipe.exists() {
                 Recipe::read(&recipe).unwrap();
@@ -679,7 +679,7 @@ fn every_recipe_of_the_project_is_sound() {
             }
         }
     }
-    assert_eq!(read, 3);
+    assert_eq!(read, 4);
     let part = |name: &str| std::fs::read_to_string(folder.join("ablation").join(name)).unwrap();
     for start in ["dead_leaves.toml", "noise.toml"] {
         let objective = "[objective]\nsquares = { weight = 1.0 }\n";
