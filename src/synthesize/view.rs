@@ -154,7 +154,7 @@ impl View {
             let (sin, cos) = glance.rotation_deg.to_radians().sin_cos();
             let (sin, cos) = (sin / glance.scale, cos / glance.scale);
             let [dx, dy] = glance.shift_px;
-            let from = |x: f64, y: f64| (x * dx + y * dy) / -1.0;
+            let from = |x: f64, y: f64| -(x * dx + y * dy);
             [cos, -sin * down / across, from(cos, -sin) / across, sin * across / down, cos, from(sin, cos) / down]
         };
         let matrices: Vec<f64> = self.glances.iter().flat_map(matrix).collect();

@@ -59,7 +59,7 @@ struct Matched {
 }
 
 /// The mean over pairs of images of max(0, 1 - distance / at_least)^2, the distance being the root mean square of the
-/// difference of their pixels after both were averaged over an 16 x 16 grid.
+/// difference of their pixels after both were averaged over a 16 x 16 grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Distance {
