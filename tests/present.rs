@@ -26,7 +26,7 @@ const IMAGES: usize = 3;
 const PROTOCOL: &str = r#"
 task = "test"
 tr_s = 0.5
-dummy_pulses = 1
+dummies = { discarded = 1 }
 
 [trials]
 repetitions = 1
@@ -338,8 +338,7 @@ fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
 fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let Some(server) = XServer::start() else { return };
     let (before, _) = PROTOCOL.split_once("[trigger.serial]").unwrap();
-    let protocol =
-        before.replace("dummy_pulses = 1", "dummy_pulses = 0").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
+    let protocol = before.replace("{ discarded = 1 }", "\"none\"").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
     let study = Study::new(&format!("{protocol}[trigger.keyboard]\nkey = \"t\"\n"));
     let running = study
         .present(1, &["--windowed"])
@@ -368,7 +367,7 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
 #[test]
 fn a_trigger_lost_during_the_run_does_not_stop_it() {
     let Some(server) = XServer::start() else { return };
-    let study = Study::new(&PROTOCOL.replace("dummy_pulses = 1", "dummy_pulses = 0"));
+    let study = Study::new(&PROTOCOL.replace("{ discarded = 1 }", "\"none\""));
     let (mut scanner, far_end, port) = terminal();
     let running = study
         .present(1, &["--trigger-port", &port])

@@ -102,9 +102,6 @@ pub enum Error {
     /// A port was named for a trigger that has none.
     #[error("a trigger port was named, but this protocol's trigger is a key")]
     PortForKey,
-    /// A pulse came before the run was ready for it.
-    #[error("a pulse came before the run was ready: the scanner is already running; stop it and start again")]
-    ScannerRunning,
     /// The trigger failed before the run began.
     #[error("the trigger's serial port was lost before the run began")]
     TriggerLost,

@@ -34,6 +34,16 @@ pub enum Row {
         /// When it arrived.
         at_ns: Moment,
     },
+    /// The run waits for the first pulse.
+    Armed {
+        /// Since when.
+        at_ns: Moment,
+    },
+    /// A pulse before the run was armed: a scan was under way already.
+    EarlyPulse {
+        /// When it arrived.
+        at_ns: Moment,
+    },
     /// A byte that is not the trigger's.
     OtherByte {
         /// When it arrived.

@@ -2,12 +2,14 @@
 //! were made from, come out below a BIDS dataset.
 
 mod clock;
+mod countdown;
 mod display;
 mod error;
 mod journal;
 mod order;
 mod player;
 mod protocol;
+mod pulses;
 mod record;
 mod session;
 #[cfg(test)]
@@ -15,7 +17,6 @@ mod simulated;
 mod sprite;
 mod timeline;
 mod trigger;
-mod verdict;
 mod virtual_display;
 mod window;
 
@@ -28,9 +29,11 @@ pub use protocol::Protocol;
 pub use session::{Scanner, Screen, Session};
 
 use crate::present::clock::Moment;
+use crate::present::countdown::Countdown;
 use crate::present::display::Display;
 use crate::present::journal::{Beginning, Ending, Journal, JournalFile, Row, ShownImage};
-use crate::present::protocol::{SerialSetup, TriggerSetup};
+use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
+use crate::present::pulses::Expected;
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
@@ -38,6 +41,9 @@ use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
+
+/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
+const QUIET_VOLUMES: f64 = 1.25;
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
@@ -126,11 +132,15 @@ fn play(
     room: &mut Room,
     journal: &Journal,
 ) -> Result<(), Error> {
-    let (tr_s, dummy_pulses) = (beginning.protocol.tr_s, beginning.protocol.dummy_pulses);
+    let protocol = beginning.protocol.clone();
     journal.put(Row::Begin(Box::new(beginning)))?;
-    room.make_ready(tr_s, dummy_pulses + timeline.volumes())?;
+    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
+        return Err(Error::AbortedBeforeStart);
+    }
+    journal.put(Row::Armed { at_ns: Moment::now() })?;
+    room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
     let trigger = &mut *room.trigger;
-    let Some(start) = player::wait(dummy_pulses, display, trigger, journal)? else {
+    let Some(start) = player::wait(Countdown::new(&protocol), display, trigger, journal)? else {
         return Err(Error::AbortedBeforeStart);
     };
     let ended = player::follow(timeline, start, display, trigger, journal);
@@ -161,18 +171,20 @@ fn record(files: &Files, played: Result<(), Error>) -> Result<Outcome, Error> {
 fn tell(beginning: &Beginning, progress: &dyn Progress) {
     let Beginning { display, volumes, trials, protocol, .. } = beginning;
     let [width, height] = display.window_px;
-    let dummies = protocol.dummy_pulses;
     let minutes = f64::from(*volumes) * protocol.tr_s / 60.0;
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",
         trials.len(),
-        if dummies > 0 { format!(" after {dummies} dummies") } else { String::new() },
+        match protocol.dummies {
+            Dummies::None => String::new(),
+            Dummies::Discarded(dummies) => format!(" after {dummies} that it discards"),
+            Dummies::Stored(dummies) => format!(", of which {dummies} before the lead-in"),
+        },
     ));
     if beginning.emulated {
         progress.say("the scanner is EMULATED: this run is a rehearsal and no data");
     }
-    progress.say(&format!("waiting for the scanner's first pulse on {} (Escape aborts)", beginning.trigger));
 }
 
 fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
@@ -225,19 +237,11 @@ impl Room {
         Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
     }
 
-    /// Refuses a scanner that is running already; an emulated one begins.
-    fn make_ready(&mut self, tr_s: f64, pulses: u32) -> Result<(), Error> {
-        while let Some(signal) = self.trigger.poll() {
-            match signal {
-                trigger::Signal::Pulse(_) => return Err(Error::ScannerRunning),
-                trigger::Signal::Lost(_) => return Err(Error::TriggerLost),
-                trigger::Signal::OtherByte(..) => (),
-            }
-        }
+    /// An emulated scanner begins to send its pulses.
+    fn start_emulated(&mut self, expected: &Expected) {
         if let Some((scanner, byte)) = &mut self.emulated {
-            scanner.start(*byte, EMULATED_DELAY_S, tr_s, pulses);
+            scanner.start(*byte, EMULATED_DELAY_S, expected.interval_s, expected.pulses);
         }
-        Ok(())
     }
 }
 

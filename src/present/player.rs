@@ -4,6 +4,7 @@
 //! moves nothing that follows. Between flips there is no file access and no waiting lock.
 
 use crate::present::clock::Moment;
+use crate::present::countdown::Countdown;
 use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
@@ -14,27 +15,61 @@ use crate::present::trigger::{Signal, Trigger};
 /// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
 const SLACK_FRAMES: f64 = 0.75;
 
-/// Shows the empty screen until the pulse of the first stored volume comes, and returns its moment; `None` if the user
-/// aborted before.
+/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
+/// user aborted. A scanner that is running already is told and waited for.
+pub fn arm(
+    quiet_s: f64,
+    display: &mut impl Display,
+    trigger: &mut dyn Trigger,
+    journal: &Journal,
+) -> Result<bool, Error> {
+    let mut quiet_since = None;
+    loop {
+        while let Some(signal) = trigger.poll() {
+            match signal {
+                Signal::Pulse(at_ns) => {
+                    journal.put(Row::EarlyPulse { at_ns })?;
+                    quiet_since = Some(at_ns);
+                }
+                Signal::Lost(_) => return Err(Error::TriggerLost),
+                Signal::OtherByte(..) => journal.put(row(signal))?,
+            }
+        }
+        let Flip { at, .. } = display.show(Scene { image: None })?;
+        if at.seconds_since(*quiet_since.get_or_insert(at)) >= quiet_s {
+            return Ok(true);
+        }
+        if display.abort_asked() {
+            return Ok(false);
+        }
+    }
+}
+
+/// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near, and returns it;
+/// `None` if the user aborted before.
 pub fn wait(
-    dummy_pulses: u32,
+    mut countdown: Countdown,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
 ) -> Result<Option<Moment>, Error> {
-    let mut pulses = 0;
+    let mut start: Option<Moment> = None;
     loop {
         while let Some(signal) = trigger.poll() {
             journal.put(row(signal))?;
             match signal {
-                Signal::Pulse(at) if pulses == dummy_pulses => {
-                    journal.put(Row::Start { at_ns: at })?;
-                    return Ok(Some(at));
+                Signal::Pulse(at) if start.is_none() => {
+                    start = countdown.pulse(at);
+                    if let Some(at_ns) = start {
+                        journal.put(Row::Start { at_ns })?;
+                    }
                 }
-                Signal::Pulse(_) => pulses += 1,
-                Signal::Lost(_) => return Err(Error::TriggerLost),
-                Signal::OtherByte(..) => (),
+                Signal::Lost(_) if start.is_none() => return Err(Error::TriggerLost),
+                Signal::Pulse(_) | Signal::Lost(_) | Signal::OtherByte(..) => (),
             }
+        }
+        if start.is_some_and(|start| start <= display.next_flip()) {
+            return Ok(start);
         }
         if display.abort_asked() {
             return Ok(None);
@@ -116,6 +151,7 @@ mod tests {
     use super::*;
     use crate::present::journal::{self, journal};
     use crate::present::protocol::tests::sound;
+    use crate::present::protocol::{Dummies, Protocol};
     use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
     use crate::study::OnsetSource;
 
@@ -143,7 +179,7 @@ mod tests {
         let pulses = (0..13).map(|volume| Signal::Pulse(Moment(start.0 + volume * SECOND)));
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
-        let found = wait(0, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
         let ending = follow(&timeline, found, &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
     }
@@ -229,7 +265,7 @@ mod tests {
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
         let mut trigger = SimulatedTrigger::new(clock, signals);
         let (journal, rows) = journal();
-        let start = wait(0, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
         assert_eq!(follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap(), Ending::Complete);
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
 
@@ -245,7 +281,8 @@ mod tests {
         let pulses = (2..9).map(|second| Signal::Pulse(Moment(second * SECOND)));
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, _rows) = journal::journal();
-        let start = wait(3, &mut display, &mut trigger, &journal).unwrap();
+        let protocol = Protocol { dummies: Dummies::Discarded(3), ..sound() };
+        let start = wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap();
         assert_eq!(start, Some(Moment(5 * SECOND)));
     }
 }

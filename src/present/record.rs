@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::present::clock::Moment;
 use crate::present::journal::{Beginning, Ending, Row};
-use crate::present::verdict;
+use crate::present::pulses::{self, Judgement};
 use crate::study::{self, Event, Events, FlipFacts, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
@@ -95,6 +95,8 @@ fn moment(row: &Row) -> Option<Moment> {
     match row {
         Row::Begin(_) => None,
         Row::Pulse { at_ns }
+        | Row::EarlyPulse { at_ns }
+        | Row::Armed { at_ns }
         | Row::OtherByte { at_ns, .. }
         | Row::TriggerLost { at_ns }
         | Row::Start { at_ns }
@@ -146,13 +148,15 @@ fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, row
     let pulses = rows.iter().filter_map(|row| if let Row::Pulse { at_ns } = row { Some(*at_ns) } else { None });
     let pulses_s: Vec<f64> = pulses.map(|pulse| pulse.seconds_since(start)).collect();
     let lost = rows.iter().any(|row| matches!(row, Row::TriggerLost { .. }));
-    let tr_s = beginning.protocol.tr_s;
-    let volumes = if complete { beginning.volumes } else { (end_s / tr_s) as u32 + 1 };
-    let expected_pulses = beginning.protocol.dummy_pulses + volumes;
+    let protocol = &beginning.protocol;
+    let volumes = if complete { beginning.volumes } else { (end_s / protocol.tr_s) as u32 + 1 };
+    let expected = protocol.expected_pulses(volumes);
+    let Judgement { verdict, fit } = pulses::judge(&pulses_s, &expected, lost);
     let facts = TriggerFacts {
-        verdict: verdict::judge(&pulses_s, tr_s, expected_pulses, lost),
+        verdict,
+        fit,
         source: beginning.trigger.clone(),
-        expected_pulses,
+        expected_pulses: expected.pulses,
         other_bytes: rows.iter().filter(|row| matches!(row, Row::OtherByte { .. })).count() as u64,
     };
     (pulses_s.into_iter().map(rounded).collect(), facts)

@@ -356,6 +356,7 @@ mod tests {
             gamma: Some(Range::between(0.7, 1.4)),
             contrast: Some(Range::between(0.6, 1.0)),
             noise_sd: Some(Range::only(0.01)),
+            clean_share: None,
         };
         let view = kinds.draw(2, Seed(1).stream(Stream::Views, 3));
         let weights = hills().cos();
