@@ -103,6 +103,13 @@ impl Study {
         command
     }
 
+    /// Any other subcommand.
+    fn layerprint(&self, arguments: &[&std::ffi::OsStr]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.args(arguments);
+        command
+    }
+
     fn events_path(&self, run: u32) -> PathBuf {
         self.dataset().join(format!("sub-01/func/sub-01_task-test_run-{run:02}_events.tsv"))
     }
@@ -115,8 +122,19 @@ impl Study {
         RunFacts::read(&self.events_path(run).with_extension("json")).unwrap().unwrap()
     }
 
+    /// A file of an attempt, by its ending.
+    fn attempt_path(&self, run: u32, attempt: u32, ending: &str) -> PathBuf {
+        let name = format!("sub-01_task-test_run-{run:02}_attempt-{attempt:02}_{ending}");
+        self.dataset().join("sourcedata/layerprint/sub-01").join(name)
+    }
+
+    /// The facts of an attempt, whether it counts or not.
+    fn attempt_facts(&self, run: u32, attempt: u32) -> RunFacts {
+        RunFacts::read(&self.attempt_path(run, attempt, "events.json")).unwrap().unwrap()
+    }
+
     fn journal_path(&self, run: u32) -> PathBuf {
-        self.dataset().join(format!("sourcedata/layerprint/sub-01/sub-01_task-test_run-{run:02}_journal.jsonl"))
+        self.attempt_path(run, 1, "journal.jsonl")
     }
 
     /// The journal's lines, each a JSON object with the key "row".
@@ -295,10 +313,24 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     assert_eq!(journal.last().unwrap()["ending"], "complete");
     assert!(journal.iter().filter(|row| row["row"] == "flip").count() > 60);
 
-    let table = fs::read(study.events_path(1)).unwrap();
-    let again = complaint(&mut study.present(1, &["--emulate", "--virtual-display"]));
-    assert!(again.contains("exists already"), "{again}");
-    assert_eq!(fs::read(study.events_path(1)).unwrap(), table);
+    let files = || {
+        let names = ["events.tsv", "events.json", "journal.jsonl"];
+        let of_attempt = names.map(|name| fs::read(study.attempt_path(1, 1, name)).unwrap());
+        (fs::read(study.events_path(1)).unwrap(), of_attempt)
+    };
+    let before = files();
+    assert_eq!(before.0, before.1[0], "the table that counts is a copy of the attempt's");
+    let again = study.present(1, &["--emulate", "--virtual-display"]).output().unwrap();
+    assert!(again.status.success() && stderr(&again).contains("this is attempt 2"), "{}", stderr(&again));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("attempt 2 does not count as the run's"));
+    assert_eq!(files(), before);
+    assert_eq!(study.attempt_facts(1, 2).more["attempt"], 2);
+
+    let second = study.attempt_path(1, 2, "events.tsv");
+    assert!(study.layerprint(&["promote".as_ref(), second.as_os_str()]).status().unwrap().success());
+    assert_eq!(study.facts(1).more["attempt"], 2);
+    assert_eq!(fs::read(study.events_path(1)).unwrap(), fs::read(second).unwrap());
+    assert_eq!(files().1, before.1);
 }
 
 #[test]
@@ -357,11 +389,12 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let output = running.wait_with_output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("aborted"), "{}", stderr(&output));
 
-    let facts = study.facts(1);
+    assert!(!study.events_path(1).exists(), "an aborted attempt does not count by itself");
+    let facts = study.attempt_facts(1, 1);
     assert!(!facts.complete && !facts.emulated);
     assert_eq!(facts.more["ending"], "aborted");
     assert_eq!(facts.pulses_s.len(), 1);
-    assert!(!study.events(1).0.is_empty());
+    assert!(!Events::read(&study.attempt_path(1, 1, "events.tsv")).unwrap().0.is_empty());
     assert_eq!(study.journal(1).last().unwrap()["ending"], "aborted");
 }
 

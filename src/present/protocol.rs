@@ -143,6 +143,11 @@ impl Protocol {
         Ok(protocol)
     }
 
+    /// Whether another protocol shows the same in the same way; the trigger may be wired otherwise.
+    pub(in crate::present) fn is_as(&self, other: &Protocol) -> bool {
+        *self == Protocol { trigger: self.trigger.clone(), ..other.clone() }
+    }
+
     /// The task's label.
     pub fn task(&self) -> &Label {
         &self.task
