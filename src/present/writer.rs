@@ -589,4 +589,69 @@ mod tests {
         });
         assert_eq!((kept, disk.account().rows), (Kept::InPlace, vec![row(0)]));
     }
+
+    /// The folder that the writer in a process of its own writes to.
+    const WRITES_TO: &str = "LAYERPRINT_TEST_WRITES_TO";
+
+    /// In a process of its own: writes rows, and tells each one's number and moment, until it is killed.
+    fn write_until_killed(path: &Path) {
+        let writer = JournalFile::create(path).unwrap().begin(&journals::beginning()).unwrap();
+        let (journal, rows) = journal::journal();
+        std::thread::scope(|scope| {
+            scope.spawn(|| writer.keep(rows, Path::new("/nonexistent"), &Silent));
+            for frame in 0.. {
+                let at_ns = Moment::now();
+                journal.put(Row::Flip { at_ns, frame }).unwrap();
+                // Not heard any more: the test is over.
+                if io::Write::write_all(&mut io::stderr(), format!("{frame} {}\n", at_ns.0).as_bytes()).is_err() {
+                    std::process::exit(1);
+                }
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+    }
+
+    #[test]
+    fn a_writer_that_is_killed_at_any_moment_leaves_all_that_is_older_than_250_ms() {
+        const NAME: &str =
+            "present::writer::tests::a_writer_that_is_killed_at_any_moment_leaves_all_that_is_older_than_250_ms";
+        if let Some(path) = std::env::var_os(WRITES_TO) {
+            return write_until_killed(Path::new(&path));
+        }
+        let kills = std::env::var("LAYERPRINT_KILLS").map_or(60, |kills| kills.parse().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let (mut kept_rows, mut old_rows) = (0, 0);
+        for kill in 0..kills {
+            let path = folder.path().join(format!("{kill}.jsonl"));
+            let mut writing = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", NAME, "--nocapture"])
+                .env(WRITES_TO, &path)
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut told = writing.stderr.take().unwrap();
+            let hearing = std::thread::spawn(move || io::read_to_string(&mut told).unwrap());
+            eventually("the first line", || std::fs::metadata(&path).is_ok_and(|file| file.len() > 0));
+            std::thread::sleep(Duration::from_micros(kill * 7919 % 500_000));
+            let killed = Moment::now();
+            writing.kill().unwrap();
+            writing.wait().unwrap();
+            let told = hearing.join().unwrap();
+            let kept = journal::read(&path).unwrap().rows;
+            for (number, row) in kept.iter().enumerate() {
+                assert!(matches!(row, Row::Flip { frame, .. } if *frame == number as u64), "kill {kill}");
+            }
+            let old = told.lines().filter(|line| {
+                let at_ns = line.split_once(' ').and_then(|(_, at_ns)| at_ns.parse().ok());
+                at_ns.is_some_and(|at_ns| killed.seconds_since(Moment(at_ns)) > 0.25)
+            });
+            let old = old.count();
+            assert!(kept.len() >= old, "kill {kill}: {} of {old}", kept.len());
+            (kept_rows, old_rows) = (kept_rows + kept.len(), old_rows + old);
+            std::fs::remove_file(&path).unwrap();
+        }
+        assert!(old_rows as u64 > kills, "{old_rows} old rows in {kills} kills");
+        eprintln!("{kills} kills: {old_rows} rows were older than 250 ms, {kept_rows} were kept");
+    }
 }
