@@ -68,6 +68,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             session: None,
             run: 1,
             seed: SEED,
+            resume: false,
+            spare: Session::usual_spare(),
             scanner: Scanner::Emulated,
             screen: if arguments.on_screen { Screen::Fullscreen(None) } else { Screen::Virtual },
         };

@@ -1,7 +1,9 @@
 //! Shows an image set in the scanner: a protocol and an image set go in; the events of a run, and the journal that they
 //! were made from, come out below a BIDS dataset.
 
+mod attempt;
 mod clock;
+mod console;
 mod countdown;
 mod display;
 mod error;
@@ -11,6 +13,8 @@ mod player;
 mod protocol;
 mod pulses;
 mod record;
+mod recover;
+mod resume;
 mod session;
 #[cfg(test)]
 mod simulated;
@@ -19,26 +23,31 @@ mod timeline;
 mod trigger;
 mod virtual_display;
 mod window;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use attempt::{Attempt, Standing};
 pub use error::Error;
 pub use protocol::Protocol;
+pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 
 use crate::present::clock::Moment;
 use crate::present::countdown::Countdown;
 use crate::present::display::Display;
-use crate::present::journal::{Beginning, Ending, Journal, JournalFile, Row, ShownImage};
+use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
 use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
 use crate::present::pulses::Expected;
+use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
+use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
 
@@ -51,8 +60,12 @@ const EMULATED_DELAY_S: f64 = 0.5;
 /// What became of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// The number of the attempt.
+    pub attempt: u32,
     /// The table of events; its sidecar lies beside it.
     pub events: PathBuf,
+    /// Whether that is the table that counts as the run's.
+    pub counts: bool,
     /// The journal that they were made from.
     pub journal: PathBuf,
     /// Whether the run went to its planned end.
@@ -66,7 +79,8 @@ pub struct Outcome {
 /// Presents one run. To be called from the main thread, once in a process: that is where windows are made.
 ///
 /// Nothing is written before the screen, the trigger and the images are found to be sound. A run that was begun is
-/// always recorded, also where it was aborted or failed.
+/// always recorded, also where it was aborted or failed. A run that was presented before is presented again, as a new
+/// attempt: see [`Attempt`].
 pub fn run(
     protocol: &Protocol,
     images: &ImageSet,
@@ -75,7 +89,10 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
     let sprites = read_images(images)?;
-    let order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let continues =
+        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
+    order.drain(..continues.map_or(0, |continued| continued.first_trial));
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -93,6 +110,7 @@ pub fn run(
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
+        continues,
         emulated: session.scanner == Scanner::Emulated,
         trigger: room.description.clone(),
         image_set: files.image_set.clone(),
@@ -108,39 +126,36 @@ pub fn run(
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
-    tell(&beginning, progress);
-    let journal_file = files.claim(images, &session.dataset)?;
+    tell(&beginning, &files.attempt, progress);
+    let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
-    let played = std::thread::scope(|scope| {
-        let writer = scope.spawn(move || journal_file.keep(&rows, progress));
-        let played = play(beginning, &timeline, &mut window, &mut room, &journal);
+    let (kept, played) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
+        let played = play(&beginning, &timeline, &mut window, &mut room, &journal);
         drop(journal);
-        let written = writer.join().expect("the writer does not panic");
-        // Why the journal stopped is the reason; that the player could not go on is what came of it.
-        written.and(played)
+        (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
-    record(&files, played)
+    record(&files.attempt, &kept, played, progress)
 }
 
 /// Waits for the scanner, follows the timeline and writes down how it ended.
 fn play(
-    beginning: Beginning,
+    beginning: &Beginning,
     timeline: &Timeline,
     display: &mut impl Display,
     room: &mut Room,
     journal: &Journal,
 ) -> Result<(), Error> {
-    let protocol = beginning.protocol.clone();
-    journal.put(Row::Begin(Box::new(beginning)))?;
+    let protocol = &beginning.protocol;
     if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
         return Err(Error::AbortedBeforeStart);
     }
     journal.put(Row::Armed { at_ns: Moment::now() })?;
     room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
     let trigger = &mut *room.trigger;
-    let Some(start) = player::wait(Countdown::new(&protocol), display, trigger, journal)? else {
+    let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
         return Err(Error::AbortedBeforeStart);
     };
     let ended = player::follow(timeline, start, display, trigger, journal);
@@ -150,26 +165,57 @@ fn play(
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
-fn record(files: &Files, played: Result<(), Error>) -> Result<Outcome, Error> {
-    let rows = journal::read(&files.journal)?;
-    if !rows.iter().any(|row| matches!(row, Row::Start { .. })) {
-        std::fs::remove_file(&files.journal).map_err(study::Error::file("remove", &files.journal))?;
+fn record(
+    attempt: &Attempt,
+    kept: &Kept,
+    played: Result<(), Error>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Error> {
+    let (journal, events) = match kept {
+        Kept::InPlace => (attempt.journal(), attempt.table()),
+        Kept::Spare(path) => {
+            let table = attempt.table();
+            (path.clone(), path.with_file_name(table.file_name().expect("a table has a name")))
+        }
+    };
+    let account = journal::read(&journal)?;
+    if account.start().is_none() {
+        for path in [&journal, &attempt.journal()].into_iter().filter(|path| path.exists()) {
+            std::fs::remove_file(path).map_err(study::Error::file("remove", path))?;
+        }
         return Err(played.err().unwrap_or(Error::AbortedBeforeStart));
     }
-    let record = record::make(&files.journal, &rows)?;
-    record.write(&files.events)?;
+    let recover = || match kept {
+        Kept::InPlace => format!("layerprint recover {}", journal.display()),
+        Kept::Spare(path) => format!("layerprint recover {} --out {}", path.display(), attempt.dataset().display()),
+    };
+    let record = record::make(&journal, &account, attempt.number(), false)?;
+    let written = record.write(&events);
+    if written.is_err() {
+        progress.say(&format!("the journal {} is whole: `{}` makes the table", journal.display(), recover()));
+    }
+    written?;
+    let promoted = match kept {
+        Kept::InPlace => attempt.promote_if_due(&record.facts)?,
+        Kept::Spare(_) => {
+            progress.say(&format!("the dataset does not have the whole run: `{}` brings it there", recover()));
+            None
+        }
+    };
     played?;
     Ok(Outcome {
-        events: files.events.clone(),
-        journal: files.journal.clone(),
+        attempt: attempt.number(),
+        counts: promoted.is_some(),
+        events: promoted.unwrap_or(events),
+        journal,
         complete: record.facts.complete,
         verdict: record.facts.trigger.verdict,
         missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }
 
-fn tell(beginning: &Beginning, progress: &dyn Progress) {
-    let Beginning { display, volumes, trials, protocol, .. } = beginning;
+fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
+    let Beginning { display, volumes, trials, protocol, continues, .. } = beginning;
     let [width, height] = display.window_px;
     let minutes = f64::from(*volumes) * protocol.tr_s / 60.0;
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
@@ -182,6 +228,11 @@ fn tell(beginning: &Beginning, progress: &dyn Progress) {
             Dummies::Stored(dummies) => format!(", of which {dummies} before the lead-in"),
         },
     ));
+    if let Some(Continued { attempt, first_trial }) = continues {
+        progress.say(&format!("it goes on with attempt {attempt} at trial {}", first_trial + 1));
+    } else if attempt.number() > 1 {
+        progress.say(&format!("this run was presented before: this is attempt {}", attempt.number()));
+    }
     if beginning.emulated {
         progress.say("the scanner is EMULATED: this run is a rehearsal and no data");
     }
@@ -248,26 +299,16 @@ impl Room {
 /// The files of a run.
 struct Files {
     name: RunName,
-    events: PathBuf,
-    journal: PathBuf,
+    attempt: Attempt,
     image_set: String,
     images: Vec<ShownImage>,
 }
 
 impl Files {
-    /// Names them; an error if the run has some already.
+    /// Names them.
     fn of(protocol: &Protocol, images: &ImageSet, session: &Session) -> Result<Files, Error> {
-        let name = RunName {
-            subject: session.subject.clone(),
-            session: session.session.clone(),
-            task: protocol.task.clone(),
-            run: Some(session.run),
-        };
-        let events = name.func(&session.dataset, "events.tsv");
-        let journal = name.folder(&session.dataset.join("sourcedata/layerprint")).join(format!("{name}_journal.jsonl"));
-        if let Some(path) = [&events, &journal].into_iter().find(|path| path.exists()) {
-            return Err(Error::RunExists(path.clone()));
-        }
+        let name = session.run_name(&protocol.task);
+        let attempt = Attempt::next(&session.dataset, &name)?;
         let image_set = set_name(images.folder());
         let shown = |image: &study::ImageRecord| ShownImage {
             name: image.name().into(),
@@ -275,7 +316,30 @@ impl Files {
             sha256: image.sha256.clone(),
         };
         let images = images.manifest().images.iter().map(shown).collect();
-        Ok(Files { name, events, journal, image_set, images })
+        Ok(Files { name, attempt, image_set, images })
+    }
+
+    /// Where the latest attempt is gone on with. One that was killed gets its table.
+    fn resumed(
+        &self,
+        protocol: &Protocol,
+        images: &ImageSet,
+        session: &Session,
+        order: &[Option<usize>],
+        progress: &dyn Progress,
+    ) -> Result<Continued, Error> {
+        let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;
+        let now = Circumstances {
+            protocol,
+            image_set_sha256: images.sha256(),
+            seed: session.seed,
+            emulated: session.scanner == Scanner::Emulated,
+        };
+        let continued = interrupted.goes_on(&now, order)?;
+        if !interrupted.attempt().table().exists() {
+            progress.say(&recover::make_table(interrupted.attempt())?.to_string());
+        }
+        Ok(continued)
     }
 
     /// Describes the dataset, copies the images into it and creates the journal.
@@ -294,7 +358,7 @@ impl Files {
                 file::write(&copy, &bytes)?;
             }
         }
-        JournalFile::create(&self.journal)
+        JournalFile::create(&self.attempt.journal())
     }
 }
 

@@ -152,7 +152,7 @@ mod tests {
     use crate::present::journal::{self, journal};
     use crate::present::protocol::tests::sound;
     use crate::present::protocol::{Dummies, Protocol};
-    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
+    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;
@@ -284,5 +284,25 @@ mod tests {
         let protocol = Protocol { dummies: Dummies::Discarded(3), ..sound() };
         let start = wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap();
         assert_eq!(start, Some(Moment(5 * SECOND)));
+    }
+
+    #[test]
+    fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
+        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let clock = Rc::new(Cell::new(Moment(SECOND)));
+        let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
+        display.reserve(1000);
+        let pulses = (2..15).map(|second| Signal::Pulse(Moment(second * SECOND)));
+        let others = [Signal::OtherByte(Moment(15 * SECOND), 7), Signal::Lost(Moment(15 * SECOND))];
+        let mut trigger = SimulatedTrigger::new(clock, pulses.chain(others));
+        let (journal, rows) = journal::journal();
+        let countdown = Countdown::new(&sound());
+        assert!(times_memory_was_taken() > 0, "it is counted");
+        let before = times_memory_was_taken();
+        let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let ending = follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap();
+        journal.put(Row::End { at_ns: start, ending }).unwrap();
+        assert_eq!(times_memory_was_taken() - before, 0);
+        assert!(rows.drain().len() > 700);
     }
 }

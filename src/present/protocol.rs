@@ -207,6 +207,11 @@ impl Protocol {
         Expected { interval_s: self.pulse_interval_s(), pulses, per_volume }
     }
 
+    /// Whether another protocol shows the same in the same way; the trigger may be wired otherwise.
+    pub(in crate::present) fn is_as(&self, other: &Protocol) -> bool {
+        *self == Protocol { trigger: self.trigger.clone(), ..other.clone() }
+    }
+
     /// The task's label.
     pub fn task(&self) -> &Label {
         &self.task

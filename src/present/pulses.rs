@@ -101,12 +101,19 @@ pub struct Watch {
     pulses_s: Vec<f64>,
     /// The first place of the grid that was not told to be missing.
     next_place: i64,
+    interval_s: Option<f64>,
 }
 
 impl Watch {
     /// For a run that expects these pulses.
     pub fn new(expected: Expected) -> Watch {
-        Watch { expected, zero: None, pulses_s: Vec::with_capacity(expected.pulses as usize + 16), next_place: 0 }
+        let pulses_s = Vec::with_capacity(expected.pulses as usize + 16);
+        Watch { expected, zero: None, pulses_s, next_place: 0, interval_s: None }
+    }
+
+    /// From one pulse to the next, in seconds, as far as it can be known.
+    pub fn interval_s(&self) -> Option<f64> {
+        self.interval_s
     }
 
     /// How many pulses came.
@@ -123,6 +130,7 @@ impl Watch {
         self.next_place = self.place(at) + 1;
         let newest = self.pulses_s.len();
         let judgement = judge(&self.pulses_s, &so_far, false);
+        self.interval_s = judgement.fit.map(|fit| fit.interval_s);
         let concerns_newest = |fault: &&Fault| match fault {
             // Unless all of them were told while they were waited for.
             Fault::Missing { after_pulse, .. } => *after_pulse as usize + 1 == newest && known < self.next_place - 1,
