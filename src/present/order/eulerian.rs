@@ -17,10 +17,10 @@ pub fn draw(images: usize, chance: &mut impl Rng) -> Vec<usize> {
     let toward_root = spanning_tree(images, root, chance);
     // What follows each image, from the last to the first.
     let mut followers: Vec<Vec<usize>> = Vec::with_capacity(images);
-    for image in 0..images {
+    for (image, &toward_root) in toward_root.iter().enumerate() {
         let mut others: Vec<usize> = (0..images).filter(|&other| other != image).collect();
         others.shuffle(chance);
-        if let Some(last) = others.iter().position(|&other| image != root && other == toward_root[image]) {
+        if let Some(last) = others.iter().position(|&other| image != root && other == toward_root) {
             others.swap(0, last);
         }
         followers.push(others);

@@ -16,18 +16,49 @@
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
+use crate::present::error::Error;
+use crate::study::bids::RunName;
+use crate::study::{Seed, Stream};
+
 /// The fewest labels of a sequence, but for two: with 3, 4 and 5 there is none (Finney and Outhwaite 1956).
-pub const FEWEST_LABELS: usize = 6;
+const FEWEST_LABELS: usize = 6;
 
 /// Exchanges that are tried, for each pair of points, before the search starts anew. It needs about 6, and hardly ever 30.
 const PATIENCE: usize = 60;
+
+/// The trials of a run, where `runs` of them share a sequence of so many images and null: run 1 begins the first one of a
+/// participant's. It is cut between blocks; each run begins with the trial that the one before ended with, so that no pair
+/// is lost, and with an image.
+pub fn part(images: usize, runs: u32, seed: Seed, run: &RunName) -> Result<Vec<Option<usize>>, Error> {
+    let labels = images + 1;
+    if labels < FEWEST_LABELS {
+        return Err(Error::NoSequence { images, labels });
+    }
+    let runs = runs as usize;
+    if runs > images {
+        return Err(Error::TooManyParts { runs, images });
+    }
+    let number = run.run.map_or(0, |number| number.saturating_sub(1));
+    let (sequence, part) = (number / runs as u32, number as usize % runs);
+    let of_all_runs = seed.of(&RunName { run: None, ..run.clone() }.to_string());
+    let mut blocks = draw(labels, &mut of_all_runs.stream(Stream::TrialOrder, sequence));
+    let null = images;
+    let first_block = |part: usize| part * labels / runs;
+    // Null ends one block. There are fewer cuts than blocks, so that some turn of the ring has it at none of them.
+    while (0..runs).any(|part| blocks[first_block(part)][0] == null) {
+        blocks.rotate_left(1);
+    }
+    let blocks = &blocks[first_block(part)..first_block(part + 1)];
+    let trials = std::iter::once(blocks[0][0]).chain(blocks.iter().flatten().copied());
+    Ok(trials.map(|label| (label != null).then_some(label)).collect())
+}
 
 /// A sequence as its blocks, in the order of the ring: block `k + 1` begins with the label that block `k` ends with, and
 /// the first one with the label that the last one ends with. The first block and the names of the labels are drawn.
 ///
 /// # Panics
 /// With fewer than [`FEWEST_LABELS`].
-pub fn draw(labels: usize, chance: &mut impl Rng) -> Vec<Vec<usize>> {
+fn draw(labels: usize, chance: &mut impl Rng) -> Vec<Vec<usize>> {
     assert!(labels >= FEWEST_LABELS, "a number of labels that has a sequence");
     loop {
         let mut table = Table::draw(labels + 1, chance);
@@ -183,7 +214,6 @@ fn cycles(next: &[usize]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::{Seed, Stream};
 
     /// The whole sequence: the label that the last block ends with, then all blocks.
     fn sequence(blocks: &[Vec<usize>]) -> Vec<usize> {
