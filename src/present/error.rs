@@ -61,6 +61,9 @@ pub enum Error {
     /// Targets that the run has no room for.
     #[error("{0}: fewer targets, or a longer run")]
     TooManyTargets(String),
+    /// Plain orders do not determine what they are asked for either.
+    #[error("a plain order of this run does not determine the response to every image: {0}")]
+    NoEfficiency(String),
     /// An image that is larger than the screen.
     #[error("images of {width} x {height} pixels do not fit on a screen of {screen_width} x {screen_height}")]
     TooLarge {

@@ -245,7 +245,7 @@ mod tests {
             // 80 images of 1 s, 32 intervals of 1 s, 32 of 3 s and 16 of 5 s, with 16.5 s around them: 304.5 s.
             assert_eq!((timeline.trials().len(), timeline.targets().len()), (80, 8));
             assert_eq!((timeline.volumes(), timeline.end_frame()), (203, 18_270));
-            assert_eq!(timeline.trials()[79].onset_frame + 60 * (1 + order.soas_s[79] as u64 - 1), 17_550);
+            assert_eq!(timeline.trials()[79].onset_frame + 60 * order.soas_s[79] as u64, 17_550);
         }
     }
 }

@@ -45,6 +45,8 @@ pub enum Stream {
     TrialIntervals = 14,
     /// What the participant of a run is to respond to.
     Targets = 15,
+    /// The plain orders that an order is compared with.
+    PlainOrders = 16,
 }
 
 impl Seed {

@@ -10,13 +10,15 @@ mod plain;
 mod targets;
 mod type1_index1;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
 use crate::present::trials::{OrderSetup, Spacing, Targets};
 use crate::study::bids::RunName;
-use crate::study::{NULL, ONE_BACK, Seed, Stream};
+use crate::study::{self, NULL, ONE_BACK, Seed, Stream};
 
 /// The order of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +71,13 @@ pub enum TargetKind {
         /// A share of the image's width, above 0 and below 1.
         width: f64,
     },
+}
+
+impl Order {
+    /// Writes the order of these images as a table that a protocol can name.
+    pub fn write(&self, path: &Path, images: &[String]) -> Result<(), study::Error> {
+        given::write(path, self, images)
+    }
 }
 
 impl Trial {
