@@ -727,3 +727,16 @@ fn the_bids_validator_has_nothing_to_say_about_complete_aborted_and_recovered_ru
     assert_eq!(issues.iter().filter(is_wrong).collect::<Vec<_>>(), [] as [&Value; 0]);
     assert_eq!(said["summary"]["totalFiles"].as_u64().map(|files| files > 6), Some(true), "{}", said["summary"]);
 }
+
+#[test]
+fn the_self_test_makes_every_fault_and_finds_it() {
+    let study = Study::new(PROTOCOL);
+    let output = study.layerprint(&["check".as_ref(), "--faults".as_ref()]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let faults: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("pass  ")).collect();
+    assert_eq!(faults.len(), 10, "{told}");
+    for fault in ["dropped frames", "lost", "doubled", "late", "unplugged", "full disk", "kill -9"] {
+        assert!(faults.iter().any(|line| line.contains(fault)), "{fault}: {told}");
+    }
+}

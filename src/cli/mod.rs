@@ -2,6 +2,8 @@
 
 #[cfg(feature = "analyze")]
 mod analyze;
+#[cfg(feature = "present")]
+mod check;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "synthesize")]
@@ -50,6 +52,8 @@ enum Command {
     Fingerprint(fingerprint::Arguments),
     #[cfg(feature = "synthesize")]
     Select(select::Arguments),
+    #[cfg(feature = "present")]
+    Check(check::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "present")]
@@ -100,6 +104,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Select(arguments) => select::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Check(arguments) => check::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "present")]
