@@ -1,7 +1,10 @@
 //! Shows an image set in the scanner: a protocol and an image set go in; the events of a run, and the journal that they
 //! were made from, come out below a BIDS dataset.
 
+#[cfg(test)]
+mod allocation;
 mod attempt;
+mod check;
 mod clock;
 mod console;
 mod countdown;
@@ -18,7 +21,6 @@ mod record;
 mod recover;
 mod resume;
 mod session;
-#[cfg(test)]
 mod simulated;
 mod sprite;
 mod timeline;
@@ -33,6 +35,7 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
+pub use check::{Finding, Judgement, faults, rehearse_until_killed};
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
@@ -40,10 +43,8 @@ pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 
-use crate::present::clock::Moment;
-use crate::present::countdown::Countdown;
 use crate::present::display::Display;
-use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
+use crate::present::journal::{Beginning, Continued, Journal, ShownImage};
 use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
 use crate::present::pulses::Expected;
 use crate::present::resume::{Circumstances, Interrupted};
@@ -55,9 +56,6 @@ use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
-
-/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
-const QUIET_VOLUMES: f64 = 1.25;
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
@@ -139,36 +137,12 @@ pub fn run(
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = play(&beginning, &timeline, &mut window, &mut room, &journal);
+        let played = room.perform(protocol, &timeline, &mut window, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
-}
-
-/// Waits for the scanner, follows the timeline and writes down how it ended.
-fn play(
-    beginning: &Beginning,
-    timeline: &Timeline,
-    display: &mut impl Display,
-    room: &mut Room,
-    journal: &Journal,
-) -> Result<(), Error> {
-    let protocol = &beginning.protocol;
-    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
-        return Err(Error::AbortedBeforeStart);
-    }
-    journal.put(Row::Armed { at_ns: Moment::now() })?;
-    room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
-    let trigger = &mut *room.trigger;
-    let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
-        return Err(Error::AbortedBeforeStart);
-    };
-    let ended = player::follow(timeline, start, display, trigger, journal);
-    let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
-    journal.put(Row::End { at_ns: Moment::now(), ending })?;
-    ended.map(drop)
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
@@ -295,11 +269,21 @@ impl Room {
         Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
     }
 
-    /// An emulated scanner begins to send its pulses.
-    fn start_emulated(&mut self, expected: &Expected) {
-        if let Some((scanner, byte)) = &mut self.emulated {
-            scanner.start(*byte, EMULATED_DELAY_S, expected.interval_s, expected.pulses);
-        }
+    /// A run; an emulated scanner begins to send its pulses once it is armed.
+    fn perform(
+        &mut self,
+        protocol: &Protocol,
+        timeline: &Timeline,
+        display: &mut impl Display,
+        journal: &Journal,
+    ) -> Result<(), Error> {
+        let Room { trigger, emulated, .. } = self;
+        player::perform(protocol, timeline, display, &mut **trigger, journal, || {
+            if let Some((scanner, byte)) = emulated {
+                let Expected { interval_s, pulses, .. } = protocol.expected_pulses(timeline.volumes());
+                scanner.start(*byte, EMULATED_DELAY_S, interval_s, pulses);
+            }
+        })
     }
 }
 
