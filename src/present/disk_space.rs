@@ -80,12 +80,15 @@ mod tests {
     use crate::present::journal::{self, Row, tests as journals};
     use crate::present::order;
     use crate::present::protocol::tests::sound;
+    use crate::study::bids::RunName;
     use crate::study::{OnsetSource, Seed};
 
     #[test]
     fn a_run_takes_less_than_is_asked_for() {
         let protocol = sound();
-        let order = order::draw(16, &protocol.trials, Seed(1)).unwrap();
+        let names: Vec<String> = (1..=16).map(|image| format!("image_{image:02}")).collect();
+        let run = RunName::parse("sub-01_task-t_run-01").unwrap();
+        let order = order::draw(&names, &protocol, Seed(1), &run).unwrap();
         let timeline = Timeline::plan(&protocol, &order, 60.0).unwrap();
         let at_ns = Moment(u64::MAX);
         let mut rows: Vec<Row> = (0..timeline.end_frame()).map(|frame| Row::Flip { at_ns, frame }).collect();

@@ -8,6 +8,7 @@ mod check;
 mod clock;
 mod console;
 mod countdown;
+mod design;
 mod disk_space;
 mod display;
 mod error;
@@ -16,6 +17,7 @@ mod order;
 mod player;
 mod protocol;
 mod pulses;
+mod quantity;
 mod record;
 mod recover;
 mod resume;
@@ -24,6 +26,7 @@ mod session;
 mod simulated;
 mod sprite;
 mod timeline;
+mod trials;
 mod trigger;
 mod virtual_display;
 mod window;
@@ -35,7 +38,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
 pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_killed};
+pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
+pub use order::Trial;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
@@ -84,10 +89,10 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
     let sprites = Sprite::of_set(images)?;
-    let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
+    let order = order::draw(&names, protocol, session.seed, &files.name)?;
     let continues =
-        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
-    order.drain(..continues.map_or(0, |continued| continued.first_trial));
+        if session.resume { Some(files.resumed(protocol, images, session, &order.trials, progress)?) } else { None };
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -100,6 +105,7 @@ pub fn run(
     let look = window.load(&protocol.screen, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
+    let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
 
     let beginning = Beginning {
         provenance: Provenance::here(),
@@ -118,6 +124,7 @@ pub fn run(
         display: window.facts().clone(),
         volumes: timeline.volumes(),
         trials: timeline.trials().to_vec(),
+        targets: timeline.targets().to_vec(),
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
@@ -239,7 +246,7 @@ impl Files {
         protocol: &Protocol,
         images: &ImageSet,
         session: &Session,
-        order: &[Option<usize>],
+        order: &[Trial],
         progress: &dyn Progress,
     ) -> Result<Continued, Error> {
         let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;

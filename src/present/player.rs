@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::present::allocation::times_memory_was_taken;
     use crate::present::journal::{self, journal};
+    use crate::present::order::tests::of_images;
     use crate::present::protocol::tests::sound;
     use crate::present::protocol::{Dummies, Protocol};
     use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
@@ -192,7 +193,7 @@ mod tests {
     /// 3 trials at 2, 3 and 4 s, the second of them null, images of 0.5 s, 13 s at 60 Hz; the screen's refreshes lie
     /// `phase` frames beside those of the timeline.
     fn play(phase: f64, stalls: &[(u64, u64)], abort_s: Option<u64>) -> Played {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, stalls);
         // The run starts at the 60th refresh, or a part of a frame before it.
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_lost_trigger_does_not_stop_the_run_and_an_abort_does() {
-        let timeline = Timeline::plan(&sound(), &[Some(1)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
         display.reserve(1000);

@@ -54,6 +54,9 @@ baud = 19200
 byte = 0x35
 "#;
 
+/// What the images are called.
+const IMAGES: [&str; 2] = ["a", "b"];
+
 /// Refreshes of the simulated screen a second.
 const REFRESH_HZ: f64 = 60.0;
 
@@ -338,7 +341,7 @@ struct Rehearsal {
 impl Rehearsal {
     fn new() -> Result<Rehearsal, Error> {
         let protocol = Protocol::parse(Path::new("the self-test's protocol"), PROTOCOL)?;
-        let order = order::draw(2, &protocol.trials, Seed(0))?;
+        let order = order::draw(&IMAGES.map(String::from), &protocol, Seed(0), &run_name())?;
         let timeline = Timeline::plan(&protocol, &order, REFRESH_HZ)?;
         let setup = SerialSetup { port: String::new(), baud: 19200, byte: b'5' };
         Ok(Rehearsal { protocol, setup, timeline })
@@ -409,7 +412,7 @@ impl Rehearsal {
             trigger: "a pseudo-terminal".into(),
             image_set: "none".into(),
             image_set_sha256: "00".into(),
-            images: ["a", "b"].map(image).to_vec(),
+            images: IMAGES.map(image).to_vec(),
             image_px: [1, 1],
             image_deg: [0.1, 0.1],
             background_rgb: [128; 3],
@@ -427,6 +430,7 @@ impl Rehearsal {
             },
             volumes: self.timeline.volumes(),
             trials: self.timeline.trials().to_vec(),
+            targets: self.timeline.targets().to_vec(),
             end_frame: self.timeline.end_frame(),
             protocol: self.protocol.clone(),
         }

@@ -25,7 +25,7 @@ use crate::present::timeline::Timeline;
 use crate::present::trigger::KeyPress;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
-use crate::study::bids::{self, DatasetType};
+use crate::study::bids::{self, DatasetType, Label, RunName};
 use crate::study::{self, GridFit, ImageSet, Progress, Provenance, Seed, file};
 
 /// The circumstances of a session.
@@ -151,8 +151,8 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     let protocol = gate.protocol;
     found(screen::size(window.facts(), &protocol.screen));
     let sprites = gate.images.as_ref().ok().and_then(|images| Sprite::of_set(images).ok());
-    if let Some(sprites) = &sprites {
-        found(match window.load(&protocol.screen, sprites) {
+    if let Some(sprites) = sprites {
+        found(match window.load(&protocol.screen, &sprites) {
             Ok(look) => {
                 let ([width, height], [across, down]) = (look.image_px, look.image_deg);
                 let found = format!("{width} x {height} pixels, {across:.2} x {down:.2} degrees");
@@ -167,10 +167,7 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     found(screen::refresh(&facts, &refreshes));
     found(screen::late_frames(&refreshes));
     found(screen::dropped_frame(window, facts.refresh_hz)?);
-    let timeline = sprites.map(|sprites| {
-        let order = order::draw(sprites.len(), &protocol.trials, Seed(0))?;
-        Timeline::plan(protocol, &order, facts.refresh_hz)
-    });
+    let timeline = gate.images.as_ref().ok().map(|images| plan(protocol, images, facts.refresh_hz));
     if let Some(timeline) = &timeline {
         found(screen::durations(timeline));
     }
@@ -179,6 +176,14 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     window.show(Scene { image: Some(0) })?;
     found(ruler.finding());
     Ok(timeline.and_then(Result::ok))
+}
+
+/// The timeline of a run of this protocol; another participant's has other places and the same length.
+fn plan(protocol: &Protocol, images: &ImageSet, refresh_hz: f64) -> Result<Timeline, Error> {
+    let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
+    let subject = Label::new("check").expect("letters alone");
+    let run = RunName { subject, session: None, task: protocol.task().clone(), run: Some(1) };
+    Timeline::plan(protocol, &order::draw(&names, protocol, Seed(0), &run)?, refresh_hz)
 }
 
 /// Waits for some pulses, with the ruler on the screen.
