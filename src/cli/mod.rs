@@ -57,9 +57,9 @@ enum Command {
     #[cfg(feature = "synthesize")]
     Select(select::Arguments),
     #[cfg(feature = "present")]
-    Design(design::Arguments),
-    #[cfg(feature = "present")]
     Check(check::Arguments),
+    #[cfg(feature = "present")]
+    Design(design::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "present")]
@@ -111,9 +111,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "synthesize")]
         Command::Select(arguments) => select::run(arguments),
         #[cfg(feature = "present")]
-        Command::Design(arguments) => design::run(arguments),
-        #[cfg(feature = "present")]
         Command::Check(arguments) => check::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Design(arguments) => design::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "present")]
