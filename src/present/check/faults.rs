@@ -317,9 +317,6 @@ fn trigger_fault(dataset: &Path, disturb: impl FnOnce(&mut Vec<f64>), is_found: 
     Ok((is_found(&run.facts.trigger.verdict) && run.is_whole(), run.to_string()))
 }
 
-/// The images of a rehearsal, by name.
-const IMAGES: [&str; 2] = ["a", "b"];
-
 /// What goes wrong in a rehearsal.
 #[derive(Default)]
 struct Disturbance {
