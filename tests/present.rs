@@ -797,7 +797,7 @@ fn a_check_that_finds_something_wrong_says_what_to_do_and_fails() {
     image.write_all(b"x").unwrap();
     let output = check(&study, &[]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success() && stderr(&output).contains("error: 3 of"), "{told}{}", stderr(&output));
+    assert!(!output.status.success() && stderr(&output).contains("error: 4 of"), "{told}{}", stderr(&output));
     for (subject, what) in
         [("images", "image_02.png"), ("screen", "cannot open a window"), ("trigger", "/dev/no-such-port")]
     {
