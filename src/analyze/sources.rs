@@ -20,8 +20,6 @@ const MASK: &str = "_desc-brain_mask";
 const CONFOUNDS: &str = "_desc-confounds_timeseries.tsv";
 /// Where `layerprint simulate` puts the truth, below the dataset.
 const TRUTH: &str = "derivatives/simulation";
-/// The trial type of a trial without image.
-const NULL: &str = "null";
 /// How far a sidecar's TR may lie from the header's, which is in single precision.
 const SAME_TR_S: f64 = 1e-3;
 
@@ -280,7 +278,7 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     };
     for event in &events.0 {
         let name = &event.trial_type;
-        if name == NULL || plan.ignore.contains(name) {
+        if !event.is_of_image() || plan.ignore.contains(name) {
             continue;
         }
         if !images.contains(name) {

@@ -19,10 +19,12 @@ pub trait Display {
 }
 
 /// What a frame shows, besides background and fixation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scene {
     /// The image's index in its set.
     pub image: Option<usize>,
+    /// Whether the fixation has its other colour.
+    pub fixation_is_changed: bool,
 }
 
 /// A frame taken over by the screen.

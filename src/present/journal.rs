@@ -16,6 +16,7 @@ use crate::present::clock::Moment;
 use crate::present::display::DisplayFacts;
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
+use crate::present::task::Plan;
 use crate::present::timeline::PlannedTrial;
 use crate::study::{self, OnsetSource, Provenance, Seed, file};
 
@@ -44,7 +45,14 @@ pub enum Row {
         /// When it arrived.
         at_ns: Moment,
     },
-    /// A byte that is not the trigger's.
+    /// A press of a button, bounces included.
+    Press {
+        /// When it arrived.
+        at_ns: Moment,
+        /// Which button, by its place in the order of their names.
+        button: u8,
+    },
+    /// A byte that is neither a pulse nor a button.
     OtherByte {
         /// When it arrived.
         at_ns: Moment,
@@ -55,6 +63,20 @@ pub enum Row {
     TriggerLost {
         /// When that was noticed.
         at_ns: Moment,
+    },
+    /// The buttons are gone.
+    ButtonsLost {
+        /// When that was noticed.
+        at_ns: Moment,
+    },
+    /// The timeline is moved on the frames of the screen, because the scanner's clock is another.
+    Shift {
+        /// When.
+        at_ns: Moment,
+        /// The first frame of the screen that it is moved at.
+        frame: u64,
+        /// By how many frames.
+        shift: i64,
     },
     /// The pulse of the first stored volume came: onset 0.
     Start {
@@ -87,6 +109,26 @@ pub enum Row {
         frame: u64,
         /// The trial, from 0.
         trial: usize,
+    },
+    /// Something that the participant is to respond to began.
+    TargetOnset {
+        /// When the screen took over its first frame.
+        at_ns: Moment,
+        /// That frame.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
+        /// How the time is known.
+        source: OnsetSource,
+    },
+    /// It was over.
+    TargetOffset {
+        /// When.
+        at_ns: Moment,
+        /// The first frame without it.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
     },
     /// A frame came later than the one after the frame before.
     Late {
@@ -132,8 +174,11 @@ pub struct Beginning {
     pub continues: Option<Continued>,
     /// Whether the scanner is emulated.
     pub emulated: bool,
-    /// The serial port or key that the trigger listens to.
+    /// The port, device or key that the trigger listens to.
     pub trigger: String,
+    /// What else is listened to: the ports and devices of buttons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_devices: Vec<String>,
     /// The name of the image set below `stimuli/`.
     pub image_set: String,
     /// Identifies the image set.
@@ -154,6 +199,9 @@ pub struct Beginning {
     pub volumes: u32,
     /// The trials in their order.
     pub trials: Vec<PlannedTrial>,
+    /// What the participant is to respond to.
+    #[serde(default)]
+    pub targets: Plan,
     /// The first frame after the run.
     pub end_frame: u64,
     /// The protocol as used.
@@ -355,6 +403,7 @@ pub(in crate::present) mod tests {
             continues: None,
             emulated: false,
             trigger: "/dev/ttyS0".into(),
+            other_devices: Vec::new(),
             image_set: "set".into(),
             image_set_sha256: "11".into(),
             images: ["image_01", "image_02"].map(image).to_vec(),
@@ -375,6 +424,7 @@ pub(in crate::present) mod tests {
             },
             volumes: 13,
             trials: vec![trial(Some(1), 120), trial(None, 180), trial(Some(0), 240)],
+            targets: Plan::default(),
             end_frame: 780,
             protocol: sound(),
         }

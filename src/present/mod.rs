@@ -8,6 +8,7 @@ mod countdown;
 mod display;
 mod error;
 mod journal;
+mod lock;
 mod order;
 mod player;
 mod protocol;
@@ -15,14 +16,17 @@ mod pulses;
 mod record;
 mod recover;
 mod resume;
+mod room;
 mod session;
 #[cfg(test)]
 mod simulated;
 mod sprite;
+mod task;
 mod timeline;
 mod trigger;
 mod virtual_display;
 mod window;
+mod wiring;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -34,28 +38,27 @@ pub use error::Error;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
+pub use task::Score;
 
 use crate::present::clock::Moment;
 use crate::present::countdown::Countdown;
 use crate::present::display::Display;
 use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
-use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
-use crate::present::pulses::Expected;
+use crate::present::lock::Lock;
+use crate::present::protocol::Dummies;
 use crate::present::resume::{Circumstances, Interrupted};
+use crate::present::room::Room;
 use crate::present::sprite::Sprite;
+use crate::present::task::{Plan, Targets};
 use crate::present::timeline::Timeline;
-use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
+use crate::study::{self, ImageSet, Picture, Progress, Provenance, Stream, Verdict, file};
 
 /// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
 const QUIET_VOLUMES: f64 = 1.25;
-
-/// From the moment an emulated scanner is ready to its first pulse.
-const EMULATED_DELAY_S: f64 = 0.5;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -72,6 +75,8 @@ pub struct Outcome {
     pub complete: bool,
     /// What the pulses say.
     pub verdict: Verdict,
+    /// How well the participant did the task, where there are buttons.
+    pub score: Option<Score>,
     /// Refreshes of the screen that passed without a new frame.
     pub missed_refreshes: u64,
 }
@@ -92,7 +97,8 @@ pub fn run(
     let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
     let continues =
         if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
-    order.drain(..continues.map_or(0, |continued| continued.first_trial));
+    let first_trial = continues.map_or(0, |continued| continued.first_trial);
+    order.drain(..first_trial);
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -102,17 +108,27 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let look = window.load(&protocol.screen, &sprites)?;
+    let changed_rgb = protocol.targets.as_ref().map(|Targets::FixationChange(change)| change.rgb);
+    let look = window.load(&protocol.screen, changed_rgb, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
+    let chance = |stream| session.seed.of(&files.attempt.run().to_string()).stream(stream, first_trial as u32);
+    let targets = match &protocol.targets {
+        Some(targets) => Plan::draw(targets, &timeline, &mut chance(Stream::FixationChanges))?,
+        None => Plan::default(),
+    };
+    let targets_s: Vec<f64> = targets.targets().iter().map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
+    let emulated_presses = task::emulated_presses(&targets_s, &mut chance(Stream::EmulatedParticipant));
 
+    let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
         continues,
         emulated: session.scanner == Scanner::Emulated,
-        trigger: room.description.clone(),
+        trigger: source.clone(),
+        other_devices: others.to_vec(),
         image_set: files.image_set.clone(),
         image_set_sha256: images.sha256().into(),
         images: files.images.clone(),
@@ -123,16 +139,18 @@ pub fn run(
         display: window.facts().clone(),
         volumes: timeline.volumes(),
         trials: timeline.trials().to_vec(),
+        targets,
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
+    room.devices.warnings().iter().for_each(|warning| progress.say(warning));
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = play(&beginning, &timeline, &mut window, &mut room, &journal);
+        let played = play(&beginning, &timeline, &emulated_presses, &mut window, &mut room, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
@@ -144,21 +162,23 @@ pub fn run(
 fn play(
     beginning: &Beginning,
     timeline: &Timeline,
+    emulated_presses: &[f64],
     display: &mut impl Display,
     room: &mut Room,
     journal: &Journal,
 ) -> Result<(), Error> {
     let protocol = &beginning.protocol;
-    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
+    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut room.devices, journal)? {
         return Err(Error::AbortedBeforeStart);
     }
     journal.put(Row::Armed { at_ns: Moment::now() })?;
-    room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
-    let trigger = &mut *room.trigger;
+    room.start_emulated(protocol, &protocol.expected_pulses(timeline.volumes()), emulated_presses);
+    let trigger = &mut room.devices;
     let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
         return Err(Error::AbortedBeforeStart);
     };
-    let ended = player::follow(timeline, start, display, trigger, journal);
+    let lock = Lock::new(protocol, start);
+    let ended = player::follow(timeline, &beginning.targets, lock, display, trigger, journal);
     let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
     journal.put(Row::End { at_ns: Moment::now(), ending })?;
     ended.map(drop)
@@ -210,6 +230,7 @@ fn record(
         journal,
         complete: record.facts.complete,
         verdict: record.facts.trigger.verdict,
+        score: record.score,
         missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }
@@ -251,49 +272,6 @@ fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
         Ok(Sprite::of(&picture))
     };
     manifest.images.iter().map(read).collect()
-}
-
-/// What brings the pulses.
-struct Room {
-    trigger: Box<dyn Trigger>,
-    description: String,
-    emulated: Option<(EmulatedScanner, u8)>,
-}
-
-impl Room {
-    fn connect(
-        protocol: &Protocol,
-        scanner: &Scanner,
-        presses: std::sync::mpsc::Receiver<trigger::KeyPress>,
-    ) -> Result<Room, Error> {
-        let serial = match (&protocol.trigger, scanner) {
-            (TriggerSetup::Keyboard(setup), Scanner::AsWired) => {
-                let trigger = Box::new(KeyTrigger::new(setup.key, presses));
-                return Ok(Room { trigger, description: format!("key {:?}", setup.key), emulated: None });
-            }
-            (TriggerSetup::Keyboard(_), Scanner::AtPort(_)) => return Err(Error::PortForKey),
-            (TriggerSetup::Keyboard(_), Scanner::Emulated) => return Err(Error::EmulatedKey),
-            (TriggerSetup::Serial(setup), _) => setup,
-        };
-        let emulated = match scanner {
-            Scanner::Emulated => Some(EmulatedScanner::new()?),
-            Scanner::AsWired | Scanner::AtPort(_) => None,
-        };
-        let port = match (&emulated, scanner) {
-            (Some(emulated), _) => emulated.port(),
-            (None, Scanner::AtPort(port)) => port.clone(),
-            (None, _) => serial.port.clone(),
-        };
-        let trigger = Box::new(SerialTrigger::open(&SerialSetup { port: port.clone(), ..serial.clone() })?);
-        Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
-    }
-
-    /// An emulated scanner begins to send its pulses.
-    fn start_emulated(&mut self, expected: &Expected) {
-        if let Some((scanner, byte)) = &mut self.emulated {
-            scanner.start(*byte, EMULATED_DELAY_S, expected.interval_s, expected.pulses);
-        }
-    }
 }
 
 /// The files of a run.

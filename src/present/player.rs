@@ -8,6 +8,8 @@ use crate::present::countdown::Countdown;
 use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
+use crate::present::lock::Lock;
+use crate::present::task::Plan;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
 
@@ -32,10 +34,10 @@ pub fn arm(
                     quiet_since = Some(at_ns);
                 }
                 Signal::Lost(_) => return Err(Error::TriggerLost),
-                Signal::OtherByte(..) => journal.put(row(signal))?,
+                Signal::Press(..) | Signal::OtherByte(..) | Signal::ButtonsLost(_) => journal.put(row(signal))?,
             }
         }
-        let Flip { at, .. } = display.show(Scene { image: None })?;
+        let Flip { at, .. } = display.show(Scene::default())?;
         if at.seconds_since(*quiet_since.get_or_insert(at)) >= quiet_s {
             return Ok(true);
         }
@@ -65,7 +67,11 @@ pub fn wait(
                     }
                 }
                 Signal::Lost(_) if start.is_none() => return Err(Error::TriggerLost),
-                Signal::Pulse(_) | Signal::Lost(_) | Signal::OtherByte(..) => (),
+                Signal::Pulse(_)
+                | Signal::Lost(_)
+                | Signal::Press(..)
+                | Signal::OtherByte(..)
+                | Signal::ButtonsLost(_) => (),
             }
         }
         if start.is_some_and(|start| start <= display.next_flip()) {
@@ -74,32 +80,43 @@ pub fn wait(
         if display.abort_asked() {
             return Ok(None);
         }
-        display.show(Scene { image: None })?;
+        display.show(Scene::default())?;
     }
 }
 
-/// Follows the timeline from the moment `start` of the first stored volume to its end.
+/// Follows the timeline and its targets from the first stored volume to the end.
 pub fn follow(
     timeline: &Timeline,
-    start: Moment,
+    targets: &Plan,
+    mut lock: Lock,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
 ) -> Result<Ending, Error> {
+    let start = lock.start();
     let frames_since_start = |at: Moment| at.seconds_since(start) * timeline.refresh_hz();
     let mut last: Option<u64> = None;
     let mut on: Option<usize> = None;
+    let mut target_on: Option<usize> = None;
     let ending = loop {
         if display.abort_asked() {
             break Ending::Aborted;
         }
         let aimed_at = frame_near(frames_since_start(display.next_flip()), last.map(|last| last + 1));
-        if aimed_at >= timeline.end_frame() {
+        let placed = |lock: &Lock| aimed_at.saturating_add_signed(-lock.shift());
+        let image_at = |frame| timeline.trial_at(frame).and_then(|trial| timeline.trials()[trial].image);
+        // An image keeps its duration: the timeline moves between images, or with the onset of one.
+        let may_move = image_at(placed(&lock)).is_none() || timeline.trial_at(placed(&lock)) != on;
+        if may_move && lock.follow(placed(&lock), timeline.refresh_hz()) {
+            journal.put(Row::Shift { at_ns: display.next_flip(), frame: aimed_at, shift: lock.shift() })?;
+        }
+        let place = placed(&lock);
+        if place >= timeline.end_frame() {
             break Ending::Complete;
         }
-        let trial = timeline.trial_at(aimed_at);
+        let (trial, target) = (timeline.trial_at(place), targets.target_at(place));
         let Flip { at, source } =
-            display.show(Scene { image: trial.and_then(|trial| timeline.trials()[trial].image) })?;
+            display.show(Scene { image: image_at(place), fixation_is_changed: target.is_some() })?;
         let frame = frame_near(frames_since_start(at), Some(aimed_at)).max(aimed_at);
         journal.put(Row::Flip { at_ns: at, frame })?;
         if let Some(missed) = last.and_then(|last| (frame - last).checked_sub(2)).map(|more| more + 1) {
@@ -114,8 +131,20 @@ pub fn follow(
             }
             on = trial;
         }
+        if target != target_on {
+            if let Some(target) = target_on {
+                journal.put(Row::TargetOffset { at_ns: at, frame, target })?;
+            }
+            if let Some(target) = target {
+                journal.put(Row::TargetOnset { at_ns: at, frame, target, source })?;
+            }
+            target_on = target;
+        }
         last = Some(frame);
         while let Some(signal) = trigger.poll() {
+            if let Signal::Pulse(at) = signal {
+                lock.pulse(at);
+            }
             journal.put(row(signal))?;
         }
     };
@@ -138,8 +167,10 @@ fn frame_near(frames: f64, expected: Option<u64>) -> u64 {
 fn row(signal: Signal) -> Row {
     match signal {
         Signal::Pulse(at_ns) => Row::Pulse { at_ns },
+        Signal::Press(at_ns, button) => Row::Press { at_ns, button },
         Signal::OtherByte(at_ns, byte) => Row::OtherByte { at_ns, byte },
         Signal::Lost(at_ns) => Row::TriggerLost { at_ns },
+        Signal::ButtonsLost(at_ns) => Row::ButtonsLost { at_ns },
     }
 }
 
@@ -180,7 +211,9 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
         let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending = follow(&timeline, found, &mut display, &mut trigger, &journal).unwrap();
+        let ending =
+            follow(&timeline, &Plan::default(), Lock::new(&sound(), found), &mut display, &mut trigger, &journal)
+                .unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
     }
 
@@ -266,7 +299,11 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, signals);
         let (journal, rows) = journal();
         let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        assert_eq!(follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap(), Ending::Complete);
+        assert_eq!(
+            follow(&timeline, &Plan::default(), Lock::new(&sound(), start), &mut display, &mut trigger, &journal)
+                .unwrap(),
+            Ending::Complete
+        );
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
 
         let aborted = play(0.0, &[], Some(3));
@@ -300,7 +337,9 @@ mod tests {
         assert!(times_memory_was_taken() > 0, "it is counted");
         let before = times_memory_was_taken();
         let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending = follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap();
+        let ending =
+            follow(&timeline, &Plan::default(), Lock::new(&sound(), start), &mut display, &mut trigger, &journal)
+                .unwrap();
         journal.put(Row::End { at_ns: start, ending }).unwrap();
         assert_eq!(times_memory_was_taken() - before, 0);
         assert!(rows.drain().len() > 700);

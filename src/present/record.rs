@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::present::clock::Moment;
 use crate::present::journal::{Account, Beginning, Ending, Row};
 use crate::present::pulses::{self, Judgement};
-use crate::study::{self, Event, Events, FlipFacts, RunFacts, TriggerFacts};
+use crate::present::task::{self, Response, Score};
+use crate::study::{self, Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
 pub struct Record {
@@ -15,6 +16,8 @@ pub struct Record {
     pub events: Events,
     /// The verdict, pulses, flips and settings.
     pub facts: RunFacts,
+    /// How well the participant did the task, where there are buttons.
+    pub score: Option<Score>,
     stimulus_presentation: Map<String, Value>,
 }
 
@@ -44,6 +47,7 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
         })
         .collect();
 
+    let task = task(beginning, start, end_s, ending, rows);
     let mut more = Map::new();
     let mut put = |key: &str, value: Value| more.insert(key.into(), value);
     put("attempt", json!(attempt));
@@ -68,6 +72,9 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
             "images": per_image,
         }),
     );
+    if let Some(responses) = &task.facts {
+        put("responses", responses.clone());
+    }
     put("display", json!(beginning.display));
     put("image_px", json!(beginning.image_px));
     put("image_deg", json!(beginning.image_deg.map(rounded)));
@@ -86,8 +93,9 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
         more,
     };
     Ok(Record {
-        events: Events(events.into_iter().map(|(_, event)| event).collect()),
+        events: Events::sorted(events.into_iter().map(|(_, event)| event).chain(task.events).collect()),
         facts,
+        score: task.score,
         stimulus_presentation: stimulus_presentation(beginning),
     })
 }
@@ -109,12 +117,17 @@ fn moment(row: &Row) -> Moment {
         Row::Pulse { at_ns }
         | Row::EarlyPulse { at_ns }
         | Row::Armed { at_ns }
+        | Row::Press { at_ns, .. }
         | Row::OtherByte { at_ns, .. }
         | Row::TriggerLost { at_ns }
+        | Row::ButtonsLost { at_ns }
+        | Row::Shift { at_ns, .. }
         | Row::Start { at_ns }
         | Row::Flip { at_ns, .. }
         | Row::Onset { at_ns, .. }
         | Row::Offset { at_ns, .. }
+        | Row::TargetOnset { at_ns, .. }
+        | Row::TargetOffset { at_ns, .. }
         | Row::Late { at_ns, .. }
         | Row::End { at_ns, .. } => *at_ns,
     }
@@ -143,16 +156,102 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
         let event = Event {
             onset_s,
             duration_s: (offset_s - onset_s).max(0.0),
-            trial_type: image.map_or("null", |image| &image.name).into(),
+            trial_type: image.map_or(study::NULL, |image| &image.name).into(),
             stim_file: image.map(|image| image.stim_file.clone()),
             image_sha256: image.map(|image| image.sha256.clone()),
             planned_onset_s: Some(planned.onset_frame as f64 / refresh_hz),
             frames: Some(offset_frame.saturating_sub(frame) as u32),
             onset_source: Some(source),
+            ..Event::default()
         };
         Some((trial, event))
     };
     onsets.filter_map(event).collect()
+}
+
+/// What the participant had to do, and did.
+struct Task {
+    /// Targets and presses.
+    events: Vec<Event>,
+    score: Option<Score>,
+    facts: Option<Value>,
+}
+
+/// Each target that was shown and each press that counts. A target of which nobody knows whether it was responded to,
+/// because the journal ends before, is left out.
+fn task(beginning: &Beginning, start: Moment, end_s: f64, ending: Option<Ending>, rows: &[Row]) -> Task {
+    let Beginning { protocol, trials, display, .. } = beginning;
+    let offset_of = |wanted: usize| {
+        rows.iter().find_map(|row| match row {
+            Row::TargetOffset { at_ns, frame, target } if *target == wanted => {
+                Some((at_ns.seconds_since(start), *frame))
+            }
+            _ => None,
+        })
+    };
+    let window_s = protocol.responses.as_ref().map_or(0.0, |responses| responses.window_s);
+    let target = |row: &Row| {
+        let Row::TargetOnset { at_ns, frame, target, source } = *row else { return None };
+        let onset_s = at_ns.seconds_since(start);
+        let (offset_s, offset_frame) = match offset_of(target) {
+            Some(offset) if ending.is_some() || onset_s + window_s <= end_s => offset,
+            None if ending.is_some() => (end_s, frame),
+            Some(_) | None => return None,
+        };
+        let planned = beginning.targets.targets().get(target)?;
+        Some(Event {
+            onset_s,
+            trial_type: study::FIXATION_CHANGE.into(),
+            duration_s: (offset_s - onset_s).max(0.0),
+            planned_onset_s: Some(planned.onset_frame as f64 / display.refresh_hz),
+            frames: Some(offset_frame.saturating_sub(frame) as u32),
+            onset_source: Some(source),
+            ..Event::default()
+        })
+    };
+    let mut targets: Vec<Event> = rows.iter().filter_map(target).collect();
+    let Some(setup) = &protocol.responses else { return Task { events: targets, score: None, facts: None } };
+
+    let press = |row: &Row| match row {
+        Row::Press { at_ns, button } => Some((at_ns.seconds_since(start), *button)).filter(|(at_s, _)| *at_s >= 0.0),
+        _ => None,
+    };
+    let mut presses: Vec<(f64, u8)> = rows.iter().filter_map(press).collect();
+    // Devices have threads of their own: what they tell is in order for each of them only.
+    presses.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let targets_s: Vec<f64> = targets.iter().map(|target| target.onset_s).collect();
+    let counted = task::responses(&targets_s, &presses, setup.debounce_s, setup.window_s);
+    let button = |response: &Response| setup.name(presses[response.press].1).map(str::to_owned);
+    for response in &counted {
+        if let Some(target) = response.target {
+            targets[target].response_time_s = Some(presses[response.press].0 - targets_s[target]);
+            targets[target].response_button = button(response);
+        }
+    }
+    let of_press = |response: &Response| Event {
+        onset_s: presses[response.press].0,
+        trial_type: study::BUTTON_PRESS.into(),
+        response_button: button(response),
+        onset_source: Some(OnsetSource::Device),
+        ..Event::default()
+    };
+    targets.extend(counted.iter().map(of_press));
+
+    let seconds = |frame: u64| frame as f64 / display.refresh_hz;
+    let first_s = trials.first().map_or(0.0, |trial| seconds(trial.onset_frame));
+    let last_s = trials.last().map_or(0.0, |trial| seconds(trial.onset_frame + trial.frames)).min(end_s);
+    let is_of_trials =
+        |response: &&Response| response.target.is_some() || (first_s..=last_s).contains(&presses[response.press].0);
+    let of_trials: Vec<Response> = counted.iter().filter(is_of_trials).copied().collect();
+    let score = Score::of(&targets_s, &presses, &of_trials, setup.window_s, (last_s - first_s).max(0.0));
+    let facts = json!({
+        "devices": beginning.other_devices,
+        "presses": counted.len(),
+        "bounces": presses.len() - counted.len(),
+        "lost": rows.iter().any(|row| matches!(row, Row::ButtonsLost { .. })),
+        "score": score,
+    });
+    Task { events: targets, score: Some(score), facts: Some(facts) }
 }
 
 /// The times of the pulses from onset 0, and what they say.

@@ -123,7 +123,7 @@ mod tests {
         assert!(complaint(now(&other), &ORDER).contains("the protocol"));
         let mut wired_otherwise = sound();
         wired_otherwise.trigger =
-            crate::present::protocol::TriggerSetup::Keyboard(crate::present::protocol::KeySetup { key: 't' });
+            crate::present::wiring::TriggerSetup::Keyboard(crate::present::wiring::KeySetup { key: 't' });
         assert!(interrupted(1).goes_on(&now(&wired_otherwise), &ORDER).is_ok());
     }
 }

@@ -74,6 +74,11 @@ impl Timeline {
         self.refresh_hz
     }
 
+    /// A duration of the protocol in frames.
+    pub fn whole_frames(&self, key: &'static str, seconds: f64) -> Result<u64, Error> {
+        whole_frames(key, seconds, self.refresh_hz)
+    }
+
     /// The trial whose image, or absence of one, is shown at a frame; `None` between images.
     pub fn trial_at(&self, frame: u64) -> Option<usize> {
         let begun = self.trials.partition_point(|trial| trial.onset_frame <= frame);

@@ -118,7 +118,8 @@ struct Painter {
     background: wgpu::Color,
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
-    fixation: Option<(wgpu::BindGroup, Place)>,
+    /// As it is, and in its other colour.
+    fixation: Option<([wgpu::BindGroup; 2], Place)>,
 }
 
 impl Window {
@@ -175,8 +176,14 @@ impl Window {
         Ok(Window { surface, configuration, device, queue, failure, painter, app, event_loop, facts, pace })
     }
 
-    /// Uploads the images of a set, and the rest of the scene.
-    pub fn load(&mut self, setup: &ScreenSetup, images: &[Sprite]) -> Result<Look, Error> {
+    /// Uploads the images of a set, and the rest of the scene. `changed_rgb` is the fixation's other colour, where it has
+    /// one.
+    pub fn load(
+        &mut self,
+        setup: &ScreenSetup,
+        changed_rgb: Option<[u8; 3]>,
+        images: &[Sprite],
+    ) -> Result<Look, Error> {
         let geometry = Geometry::new(setup, self.facts.screen_px[0]);
         let original_px = images.first().map_or([1, 1], |image| [image.width, image.height]);
         let image_px = geometry.image_px(setup.image_size, original_px);
@@ -194,8 +201,9 @@ impl Window {
             Some(fixation) => {
                 let diameter = geometry.fixation_px(fixation);
                 let place = Place::centred([diameter; 2], window_px)?;
-                let disc = Sprite::disc(diameter, fixation.rgb);
-                Some((painter.upload(device, queue, &disc, wgpu::FilterMode::Nearest), place))
+                let discs = [fixation.rgb, changed_rgb.unwrap_or(fixation.rgb)]
+                    .map(|rgb| painter.upload(device, queue, &Sprite::disc(diameter, rgb), wgpu::FilterMode::Nearest));
+                Some((discs, place))
             }
         };
         self.check_device(Error::NoGraphics)?;
@@ -206,7 +214,7 @@ impl Window {
     pub fn find_pace(&mut self) -> Result<(), Error> {
         let mut flips = Vec::with_capacity(MEASURED_FRAMES);
         for _ in 0..MEASURED_FRAMES {
-            flips.push(self.show(Scene { image: None })?.at);
+            flips.push(self.show(Scene::default())?.at);
         }
         let mut intervals: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0])).collect();
         intervals.sort_by(f64::total_cmp);
@@ -400,8 +408,8 @@ impl Painter {
         if let Some(image) = scene.image.and_then(|image| self.images.get(image)) {
             draw(image, self.image_place);
         }
-        if let Some((fixation, place)) = &self.fixation {
-            draw(fixation, *place);
+        if let Some((discs, place)) = &self.fixation {
+            draw(&discs[usize::from(scene.fixation_is_changed)], *place);
         }
         drop(pass);
         encoder.finish()

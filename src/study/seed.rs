@@ -41,6 +41,10 @@ pub enum Stream {
     ModelViews = 12,
     /// The views that an ascent is checked on.
     CheckViews = 13,
+    /// When the fixation of a run changes its colour.
+    FixationChanges = 17,
+    /// What an emulated participant responds to, and when.
+    EmulatedParticipant = 18,
 }
 
 impl Seed {

@@ -1,0 +1,94 @@
+//! The devices of a scanner's room as they are wired, or emulated ones in their place.
+
+use std::sync::mpsc::Receiver;
+
+use crate::present::clock::Moment;
+use crate::present::error::Error;
+use crate::present::protocol::Protocol;
+use crate::present::pulses::Expected;
+use crate::present::session::Scanner;
+use crate::present::trigger::emulated::{self, EmulatedBox};
+use crate::present::trigger::{Devices, KeyPress};
+use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
+
+/// From the moment an emulated scanner is told to scan to its first pulse.
+const EMULATED_DELAY_S: f64 = 0.5;
+
+/// What brings pulses and presses.
+pub struct Room {
+    /// Where they arrive.
+    pub devices: Devices,
+    emulated: Option<Emulated>,
+}
+
+/// A scanner and a participant who are not there.
+struct Emulated {
+    scanner: EmulatedBox,
+    /// The box of the buttons, where they have one of their own.
+    buttons: Option<EmulatedBox>,
+    pulse: Code,
+    /// The button that is pressed; a key cannot be.
+    button: Option<Code>,
+}
+
+impl Room {
+    /// Opens the devices of a protocol. `presses` are the keys that the window hears.
+    pub fn connect(protocol: &Protocol, scanner: &Scanner, presses: Receiver<KeyPress>) -> Result<Room, Error> {
+        let mut responses = protocol.responses.clone();
+        let (trigger, emulated) = match (&protocol.trigger, scanner) {
+            (trigger, Scanner::AsWired) => (trigger.clone(), None),
+            (TriggerSetup::Serial(setup), Scanner::AtPort(port)) => (at_port(setup, port), None),
+            (TriggerSetup::ModemLine(setup), Scanner::AtPort(port)) => {
+                let mut setup = setup.clone();
+                setup.port.clone_from(port);
+                (TriggerSetup::ModemLine(setup), None)
+            }
+            (TriggerSetup::Serial(setup), Scanner::Emulated) => {
+                let scanner = EmulatedBox::new(&setup.port.handshake)?;
+                let own_port = responses.as_mut().and_then(|responses| responses.serial.as_mut());
+                let buttons = own_port.map(|port| emulate(port)).transpose()?;
+                if let Some(responses) = &mut responses {
+                    // Whoever rehearses has no box, but may have a keyboard.
+                    responses.input = None;
+                }
+                let button = responses.as_ref().and_then(|r| r.codes().first().map(|(code, _)| *code));
+                let trigger = at_port(setup, &scanner.port());
+                (trigger, Some(Emulated { scanner, buttons, pulse: setup.pulse, button }))
+            }
+            (TriggerSetup::ModemLine(_) | TriggerSetup::Input(_) | TriggerSetup::Keyboard(_), Scanner::Emulated) => {
+                return Err(Error::EmulatedKey);
+            }
+            (TriggerSetup::Input(_) | TriggerSetup::Keyboard(_), Scanner::AtPort(_)) => return Err(Error::PortForKey),
+        };
+        Ok(Room { devices: Devices::open(&trigger, responses.as_ref(), presses)?, emulated })
+    }
+
+    /// An emulated scanner begins to send the pulses of a run, and its participant to press a button at these times, in
+    /// seconds from onset 0. Real ones do so by themselves.
+    pub fn start_emulated(&self, protocol: &Protocol, expected: &Expected, presses_s: &[f64]) {
+        let Some(Emulated { scanner, buttons, pulse, button }) = &self.emulated else { return };
+        let first = Moment::now().plus(EMULATED_DELAY_S);
+        let onset_0 = first.plus(f64::from(protocol.intervals_before_start()) * expected.interval_s);
+        let pulse = |place: u32| (first.plus(f64::from(place) * expected.interval_s), *pulse);
+        let mut begins: Vec<(Moment, Code)> = (0..expected.pulses).map(pulse).collect();
+        let presses: Vec<(Moment, Code)> =
+            button.iter().flat_map(|button| presses_s.iter().map(|at_s| (onset_0.plus(*at_s), *button))).collect();
+        match buttons {
+            Some(buttons) => buttons.send(emulated::bytes(&presses)),
+            None => begins.extend(presses),
+        }
+        scanner.send(emulated::bytes(&begins));
+    }
+}
+
+fn at_port(setup: &SerialSetup, port: &str) -> TriggerSetup {
+    let port = PortSetup { port: port.into(), ..setup.port.clone() };
+    TriggerSetup::Serial(SerialSetup { port, ..setup.clone() })
+}
+
+/// A box in the place of the one at a port.
+fn emulate(port: &mut PortSetup) -> Result<EmulatedBox, Error> {
+    let emulated = EmulatedBox::new(&port.handshake)?;
+    port.port = emulated.port();
+    Ok(emulated)
+}
