@@ -11,6 +11,9 @@ use crate::present::protocol::{LockTo, Protocol};
 const TOLERANCE_S: f64 = 0.02;
 const TOLERANCE_SHARE: f64 = 0.25;
 
+/// Where fewer of the pulses are on the grid, it is not theirs: the protocol's TR is wrong.
+const SOUND_SHARE: f64 = 0.25;
+
 /// Fewer pulses do not say how fast the scanner's clock is.
 const TELLING_PULSES: f64 = 5.0;
 
@@ -32,6 +35,7 @@ pub struct Lock {
     follows: bool,
     interval_s: f64,
     shift: i64,
+    pulses: f64,
     // Sums over the pulses k that came at interval_s k + e: of 1, k, e, k k and k e.
     sums: [f64; 5],
 }
@@ -40,7 +44,14 @@ impl Lock {
     /// For a run whose first stored volume began at `start`.
     pub fn new(protocol: &Protocol, start: Moment) -> Lock {
         let follows = protocol.lock == LockTo::EveryPulse;
-        Lock { start, follows, interval_s: protocol.pulse_interval_s(), shift: 0, sums: [1.0, 0.0, 0.0, 0.0, 0.0] }
+        Lock {
+            start,
+            follows,
+            interval_s: protocol.pulse_interval_s(),
+            shift: 0,
+            pulses: 1.0,
+            sums: [1.0, 0.0, 0.0, 0.0, 0.0],
+        }
     }
 
     /// Onset 0.
@@ -61,6 +72,7 @@ impl Lock {
         let since_s = at.seconds_since(self.start);
         let place = (since_s / self.interval_s).round();
         let late_s = since_s - place * self.interval_s;
+        self.pulses += 1.0;
         let tolerance_s = TOLERANCE_S.min(TOLERANCE_SHARE * self.interval_s);
         if (late_s - self.late_s(place)).abs() <= tolerance_s {
             let terms = [1.0, place, late_s, place * place, place * late_s];
@@ -84,7 +96,7 @@ impl Lock {
     fn late_s(&self, place: f64) -> f64 {
         let [count, k, e, kk, ke] = self.sums;
         let spread = count * kk - k * k;
-        if count < TELLING_PULSES || spread <= 0.0 {
+        if count < TELLING_PULSES.max(SOUND_SHARE * self.pulses) || spread <= 0.0 {
             return 0.0;
         }
         let slope = (count * ke - k * e) / spread;

@@ -182,8 +182,9 @@ mod tests {
     use super::*;
     use crate::present::journal::{self, journal};
     use crate::present::protocol::tests::sound;
-    use crate::present::protocol::{Dummies, Protocol};
+    use crate::present::protocol::{Dummies, LockTo, Protocol};
     use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
+    use crate::present::task::PlannedChange;
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;
@@ -311,6 +312,56 @@ mod tests {
         assert_eq!(onsets(&aborted), [(0, 120), (1, 180)]);
     }
 
+    /// What a run of so many trials of a second leaves whose scanner's clock is slow by `drift`.
+    fn play_locked(lock: LockTo, trials: usize, drift: f64, targets: &Plan) -> Played {
+        let protocol = Protocol { lock, ..sound() };
+        let timeline = Timeline::plan(&protocol, &vec![Some(0); trials], 60.0).unwrap();
+        let clock = Rc::new(Cell::new(Moment(SECOND)));
+        let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
+        let start = Moment(2 * SECOND);
+        let pulse = |k: u32| Signal::Pulse(start.plus(f64::from(k) * (1.0 + drift)));
+        let mut trigger = SimulatedTrigger::new(clock, (0..timeline.volumes()).map(pulse));
+        let (journal, rows) = journal();
+        wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let lock = Lock::new(&protocol, start);
+        let ending = follow(&timeline, targets, lock, &mut display, &mut trigger, &journal).unwrap();
+        Played { rows: rows.drain(), ending, start, shown: display.shown }
+    }
+
+    #[test]
+    fn trials_follow_the_scanner_s_clock_by_single_frames_and_images_keep_their_duration() {
+        for drift in [5e-4, -5e-4] {
+            let played = play_locked(LockTo::EveryPulse, 120, drift, &Plan::default());
+            assert_eq!((onsets(&played).len(), late(&played).len()), (120, 0));
+            for ((trial, frame), offset) in onsets(&played).into_iter().zip(offsets(&played)) {
+                let planned = 120.0 + 60.0 * trial as f64;
+                let off = frame as f64 - planned * (1.0 + drift);
+                assert!(off.abs() <= 1.0, "trial {trial}: {off} frames off");
+                assert_eq!(offset - frame, 30);
+            }
+            // 130 s at 60 Hz and 500 ppm: 3.9 frames.
+            assert_eq!(count(&played, |row| matches!(row, Row::Shift { .. })), 4);
+            let unlocked = play_locked(LockTo::First, 120, drift, &Plan::default());
+            assert!(onsets(&unlocked).into_iter().all(|(trial, frame)| frame == 120 + 60 * trial as u64));
+        }
+    }
+
+    #[test]
+    fn the_fixation_has_its_other_colour_during_a_target_s_frames_and_the_journal_says_so() {
+        let targets = Plan::of(&[140, 400].map(|onset_frame| PlannedChange { onset_frame, frames: 18 }));
+        let played = play_locked(LockTo::First, 6, 0.0, &targets);
+        let changed = played.shown.iter().filter(|(_, scene)| scene.fixation_is_changed);
+        assert_eq!(changed.clone().count(), 36);
+        assert_eq!(changed.filter(|(_, scene)| scene.image.is_some()).count(), 10, "also over an image");
+        let target = |row: &Row| match row {
+            Row::TargetOnset { frame, target, .. } => Some((*frame, *target, true)),
+            Row::TargetOffset { frame, target, .. } => Some((*frame, *target, false)),
+            _ => None,
+        };
+        let found: Vec<_> = played.rows.iter().filter_map(target).collect();
+        assert_eq!(found, [(140, 0, true), (158, 0, false), (400, 1, true), (418, 1, false)]);
+    }
+
     #[test]
     fn the_first_stored_volume_comes_after_the_dummies() {
         let clock = Rc::new(Cell::new(Moment(SECOND)));
@@ -330,16 +381,22 @@ mod tests {
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
         display.reserve(1000);
         let pulses = (2..15).map(|second| Signal::Pulse(Moment(second * SECOND)));
-        let others = [Signal::OtherByte(Moment(15 * SECOND), 7), Signal::Lost(Moment(15 * SECOND))];
+        let others = [
+            Signal::Press(Moment(15 * SECOND), 1),
+            Signal::OtherByte(Moment(15 * SECOND), 7),
+            Signal::ButtonsLost(Moment(15 * SECOND)),
+            Signal::Lost(Moment(15 * SECOND)),
+        ];
         let mut trigger = SimulatedTrigger::new(clock, pulses.chain(others));
         let (journal, rows) = journal::journal();
-        let countdown = Countdown::new(&sound());
+        let protocol = Protocol { lock: LockTo::EveryPulse, ..sound() };
+        let countdown = Countdown::new(&protocol);
+        let targets = Plan::of(&[PlannedChange { onset_frame: 150, frames: 12 }]);
         assert!(times_memory_was_taken() > 0, "it is counted");
         let before = times_memory_was_taken();
         let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending =
-            follow(&timeline, &Plan::default(), Lock::new(&sound(), start), &mut display, &mut trigger, &journal)
-                .unwrap();
+        let lock = Lock::new(&protocol, start);
+        let ending = follow(&timeline, &targets, lock, &mut display, &mut trigger, &journal).unwrap();
         journal.put(Row::End { at_ns: start, ending }).unwrap();
         assert_eq!(times_memory_was_taken() - before, 0);
         assert!(rows.drain().len() > 700);

@@ -324,3 +324,86 @@ fn stimulus_presentation(beginning: &Beginning) -> Map<String, Value> {
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::journal::tests as journals;
+    use crate::present::protocol::Protocol;
+    use crate::present::protocol::tests::SOUND;
+    use crate::present::task::{Plan, PlannedChange};
+
+    const TASK: &str = "[responses]\ndebounce_s = 0.05\nwindow_s = 1.5\n\
+        buttons = { blue = { byte = 98 }, red = { byte = 114 } }\n";
+
+    fn at(seconds: f64) -> Moment {
+        Moment(5_000_000_000).plus(seconds)
+    }
+
+    /// A run of 13 s with targets at 3 and 6 s, a response to the first with a bounce, and a press in the lead-out.
+    fn account(until_s: f64) -> Account {
+        let protocol = Protocol::parse(Path::new("p.toml"), &format!("{SOUND}{TASK}")).unwrap();
+        let targets = Plan::of(&[180, 360].map(|onset_frame| PlannedChange { onset_frame, frames: 30 }));
+        let source = OnsetSource::Estimated;
+        let onset = |at_s, frame, target| Row::TargetOnset { at_ns: at(at_s), frame, target, source };
+        let offset = |at_s, frame, target| Row::TargetOffset { at_ns: at(at_s), frame, target };
+        let press = |at_s, button| Row::Press { at_ns: at(at_s), button };
+        let mut rows = vec![
+            press(-1.0, 0),
+            Row::Pulse { at_ns: at(0.0) },
+            Row::Start { at_ns: at(0.0) },
+            Row::Onset { at_ns: at(2.0), frame: 120, trial: 0, source },
+            Row::Offset { at_ns: at(2.5), frame: 150, trial: 0 },
+            onset(3.0, 180, 0),
+            press(3.4, 0),
+            press(3.42, 0),
+            offset(3.5, 210, 0),
+            press(4.9, 1),
+            onset(6.0, 360, 1),
+            offset(6.5, 390, 1),
+            Row::End { at_ns: at(13.0), ending: Ending::Complete },
+        ];
+        rows.retain(|row| moment(row) <= at(until_s));
+        Account { beginning: Beginning { protocol, targets, ..journals::beginning() }, rows }
+    }
+
+    fn made(until_s: f64) -> Record {
+        make(Path::new("j.jsonl"), &account(until_s), 1, until_s < 13.0).unwrap()
+    }
+
+    #[test]
+    fn targets_have_their_responses_presses_rows_of_their_own_and_the_run_a_score() {
+        let record = made(13.0);
+        let row = |event: &Event| {
+            let name = event.response_button.clone().unwrap_or_default();
+            (rounded(event.onset_s), event.trial_type.clone(), event.response_time_s.map(rounded), name)
+        };
+        let rows: Vec<_> = record.events.0.iter().map(row).collect();
+        let expected = [
+            (2.0, "image_02", None, ""),
+            (3.0, "fixation_change", Some(0.4), "blue"),
+            (3.4, "button_press", None, "blue"),
+            (4.9, "button_press", None, "red"),
+            (6.0, "fixation_change", None, ""),
+        ];
+        assert_eq!(rows, expected.map(|(at_s, name, time_s, button)| (at_s, name.into(), time_s, button.into())));
+        assert_eq!(record.events.0[1].frames, Some(30));
+        let score = record.score.unwrap();
+        assert_eq!((score.targets, score.hits, score.misses), (2, 1, 1));
+        // The trials end 4.5 s after the first volume: the red button was pressed later.
+        assert_eq!(score.false_alarms, 0);
+        let responses = &record.facts.more["responses"];
+        assert_eq!((&responses["presses"], &responses["bounces"]), (&json!(2), &json!(1)));
+        assert_eq!(responses["score"]["hits"], 1);
+        assert_eq!(record.facts.more["trials"]["shown"], 1);
+    }
+
+    #[test]
+    fn a_target_that_may_yet_be_responded_to_is_not_in_a_recovered_table() {
+        let types = |until_s: f64| -> Vec<String> {
+            made(until_s).events.0.into_iter().map(|event| event.trial_type).collect()
+        };
+        assert_eq!(types(3.6), ["image_02", "button_press"]);
+        assert_eq!(types(4.9), ["image_02", "fixation_change", "button_press", "button_press"]);
+    }
+}

@@ -91,6 +91,12 @@ impl Plan {
         Ok(Plan((1..).zip(onsets).map(change).collect()))
     }
 
+    /// These targets.
+    #[cfg(test)]
+    pub fn of(targets: &[PlannedChange]) -> Plan {
+        Plan(targets.to_vec())
+    }
+
     /// The targets.
     pub fn targets(&self) -> &[PlannedChange] {
         &self.0
