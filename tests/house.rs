@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["rsa"],
     &["study"],
-    &["brain", "figures"],
+    &["brain", "figures", "glm"],
     &["synthesize", "present", "analyze", "simulate", "report"],
     &["cli"],
 ];

@@ -23,8 +23,8 @@ pub trait Display {
 pub struct Scene {
     /// The image's index in its set.
     pub image: Option<usize>,
-    /// Whether the fixation has its other colour.
-    pub fixation_is_changed: bool,
+    /// The target's index among those of the run.
+    pub target: Option<usize>,
 }
 
 /// A frame taken over by the screen.

@@ -36,6 +36,34 @@ pub enum Error {
     /// The order of trials needs more images.
     #[error("an order without immediate repeats needs at least 2 images, found {0}")]
     TooFewImages(usize),
+    /// An image whose name means something else in the table of events.
+    #[error("an image is called {0:?}, which in the table of events is a trial of another kind: rename it")]
+    ImageNamedAsTrial(String),
+    /// There is no type 1 index 1 sequence.
+    #[error(
+        "there is no type 1 index 1 sequence of {labels} labels ({images} images and null): there is one from 5 images \
+         on; with fewer, order = \"eulerian\" has each pair once"
+    )]
+    NoSequence {
+        /// The images.
+        images: usize,
+        /// The images and null.
+        labels: usize,
+    },
+    /// A sequence cannot be cut into so many runs.
+    #[error("a type 1 index 1 sequence of {images} images and null makes at most {images} runs, not {runs}")]
+    TooManyParts {
+        /// How many were asked for.
+        runs: usize,
+        /// The images.
+        images: usize,
+    },
+    /// Targets that the run has no room for.
+    #[error("{0}: fewer targets, or a longer run")]
+    TooManyTargets(String),
+    /// Plain orders do not determine what they are asked for either.
+    #[error("a plain order of this run does not determine the response to every image: {0}")]
+    NoEfficiency(String),
     /// An image that is larger than the screen.
     #[error("images of {width} x {height} pixels do not fit on a screen of {screen_width} x {screen_height}")]
     TooLarge {
@@ -148,19 +176,6 @@ pub enum Error {
         device: String,
         /// Why not.
         source: std::io::Error,
-    },
-    /// The fixation cannot change so often.
-    #[error(
-        "{count} changes of the fixation, at least {min_distance_s} s apart, do not fit into the {length_s} s of the \
-         trials"
-    )]
-    TooManyTargets {
-        /// How many were asked for.
-        count: u32,
-        /// How far apart.
-        min_distance_s: f64,
-        /// From the first trial's onset to the last one's end.
-        length_s: f64,
     },
     /// The emulated scanner could not be set up.
     #[error("cannot make a pseudo-terminal for the emulated scanner")]

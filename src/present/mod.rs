@@ -5,6 +5,7 @@ mod attempt;
 mod clock;
 mod console;
 mod countdown;
+mod design;
 mod display;
 mod error;
 mod journal;
@@ -13,6 +14,7 @@ mod order;
 mod player;
 mod protocol;
 mod pulses;
+mod quantity;
 mod record;
 mod recover;
 mod resume;
@@ -23,6 +25,7 @@ mod simulated;
 mod sprite;
 mod task;
 mod timeline;
+mod trials;
 mod trigger;
 mod virtual_display;
 mod window;
@@ -34,7 +37,9 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
+pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
+pub use order::Trial;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
@@ -49,8 +54,8 @@ use crate::present::protocol::Dummies;
 use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::room::Room;
 use crate::present::sprite::Sprite;
-use crate::present::task::{Plan, Targets};
 use crate::present::timeline::Timeline;
+use crate::present::trials::Targets;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
@@ -94,11 +99,10 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
     let sprites = read_images(images)?;
-    let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
+    let order = order::draw(&names, protocol, session.seed, &files.name)?;
     let continues =
-        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
-    let first_trial = continues.map_or(0, |continued| continued.first_trial);
-    order.drain(..first_trial);
+        if session.resume { Some(files.resumed(protocol, images, session, &order.trials, progress)?) } else { None };
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -108,17 +112,18 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let changed_rgb = protocol.targets.as_ref().map(|Targets::FixationChange(change)| change.rgb);
+    let changed_rgb = protocol.targets.as_ref().and_then(Targets::fixation_rgb);
     let look = window.load(&protocol.screen, changed_rgb, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
-    let chance = |stream| session.seed.of(&files.attempt.run().to_string()).stream(stream, first_trial as u32);
-    let targets = match &protocol.targets {
-        Some(targets) => Plan::draw(targets, &timeline, &mut chance(Stream::FixationChanges))?,
-        None => Plan::default(),
+    let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
+    window.place(timeline.targets());
+    let emulated_presses = {
+        let targets = timeline.targets().iter();
+        let targets_s: Vec<f64> = targets.map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
+        let seed = session.seed.of(&files.attempt.run().to_string());
+        task::emulated_presses(&targets_s, &mut seed.stream(Stream::EmulatedParticipant, files.attempt.number()))
     };
-    let targets_s: Vec<f64> = targets.targets().iter().map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
-    let emulated_presses = task::emulated_presses(&targets_s, &mut chance(Stream::EmulatedParticipant));
 
     let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
@@ -139,7 +144,7 @@ pub fn run(
         display: window.facts().clone(),
         volumes: timeline.volumes(),
         trials: timeline.trials().to_vec(),
-        targets,
+        targets: timeline.targets().to_vec(),
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
@@ -178,7 +183,7 @@ fn play(
         return Err(Error::AbortedBeforeStart);
     };
     let lock = Lock::new(protocol, start);
-    let ended = player::follow(timeline, &beginning.targets, lock, display, trigger, journal);
+    let ended = player::follow(timeline, lock, display, trigger, journal);
     let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
     journal.put(Row::End { at_ns: Moment::now(), ending })?;
     ended.map(drop)
@@ -303,7 +308,7 @@ impl Files {
         protocol: &Protocol,
         images: &ImageSet,
         session: &Session,
-        order: &[Option<usize>],
+        order: &[Trial],
         progress: &dyn Progress,
     ) -> Result<Continued, Error> {
         let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;

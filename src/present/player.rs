@@ -9,7 +9,6 @@ use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
 use crate::present::lock::Lock;
-use crate::present::task::Plan;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
 
@@ -87,7 +86,6 @@ pub fn wait(
 /// Follows the timeline and its targets from the first stored volume to the end.
 pub fn follow(
     timeline: &Timeline,
-    targets: &Plan,
     mut lock: Lock,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
@@ -114,9 +112,8 @@ pub fn follow(
         if place >= timeline.end_frame() {
             break Ending::Complete;
         }
-        let (trial, target) = (timeline.trial_at(place), targets.target_at(place));
-        let Flip { at, source } =
-            display.show(Scene { image: image_at(place), fixation_is_changed: target.is_some() })?;
+        let (trial, target) = (timeline.trial_at(place), timeline.target_at(place));
+        let Flip { at, source } = display.show(Scene { image: image_at(place), target })?;
         let frame = frame_near(frames_since_start(at), Some(aimed_at)).max(aimed_at);
         journal.put(Row::Flip { at_ns: at, frame })?;
         if let Some(missed) = last.and_then(|last| (frame - last).checked_sub(2)).map(|more| more + 1) {
@@ -181,10 +178,11 @@ mod tests {
 
     use super::*;
     use crate::present::journal::{self, journal};
+    use crate::present::order::tests::of_images;
+    use crate::present::order::{Order, Target, TargetKind};
     use crate::present::protocol::tests::sound;
     use crate::present::protocol::{Dummies, LockTo, Protocol};
     use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
-    use crate::present::task::PlannedChange;
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;
@@ -200,7 +198,7 @@ mod tests {
     /// 3 trials at 2, 3 and 4 s, the second of them null, images of 0.5 s, 13 s at 60 Hz; the screen's refreshes lie
     /// `phase` frames beside those of the timeline.
     fn play(phase: f64, stalls: &[(u64, u64)], abort_s: Option<u64>) -> Played {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, stalls);
         // The run starts at the 60th refresh, or a part of a frame before it.
@@ -212,9 +210,7 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
         let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending =
-            follow(&timeline, &Plan::default(), Lock::new(&sound(), found), &mut display, &mut trigger, &journal)
-                .unwrap();
+        let ending = follow(&timeline, Lock::new(&sound(), found), &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
     }
 
@@ -293,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_lost_trigger_does_not_stop_the_run_and_an_abort_does() {
-        let timeline = Timeline::plan(&sound(), &[Some(1)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
@@ -301,8 +297,7 @@ mod tests {
         let (journal, rows) = journal();
         let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
         assert_eq!(
-            follow(&timeline, &Plan::default(), Lock::new(&sound(), start), &mut display, &mut trigger, &journal)
-                .unwrap(),
+            follow(&timeline, Lock::new(&sound(), start), &mut display, &mut trigger, &journal).unwrap(),
             Ending::Complete
         );
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
@@ -313,9 +308,10 @@ mod tests {
     }
 
     /// What a run of so many trials of a second leaves whose scanner's clock is slow by `drift`.
-    fn play_locked(lock: LockTo, trials: usize, drift: f64, targets: &Plan) -> Played {
+    fn play_locked(lock: LockTo, trials: usize, drift: f64, targets: &[Target]) -> Played {
         let protocol = Protocol { lock, ..sound() };
-        let timeline = Timeline::plan(&protocol, &vec![Some(0); trials], 60.0).unwrap();
+        let order = Order { targets: targets.to_vec(), ..of_images(&vec![Some(0); trials]) };
+        let timeline = Timeline::plan(&protocol, &order, 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
         let start = Moment(2 * SECOND);
@@ -324,14 +320,14 @@ mod tests {
         let (journal, rows) = journal();
         wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap().unwrap();
         let lock = Lock::new(&protocol, start);
-        let ending = follow(&timeline, targets, lock, &mut display, &mut trigger, &journal).unwrap();
+        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start, shown: display.shown }
     }
 
     #[test]
     fn trials_follow_the_scanner_s_clock_by_single_frames_and_images_keep_their_duration() {
         for drift in [5e-4, -5e-4] {
-            let played = play_locked(LockTo::EveryPulse, 120, drift, &Plan::default());
+            let played = play_locked(LockTo::EveryPulse, 120, drift, &[]);
             assert_eq!((onsets(&played).len(), late(&played).len()), (120, 0));
             for ((trial, frame), offset) in onsets(&played).into_iter().zip(offsets(&played)) {
                 let planned = 120.0 + 60.0 * trial as f64;
@@ -341,16 +337,18 @@ mod tests {
             }
             // 130 s at 60 Hz and 500 ppm: 3.9 frames.
             assert_eq!(count(&played, |row| matches!(row, Row::Shift { .. })), 4);
-            let unlocked = play_locked(LockTo::First, 120, drift, &Plan::default());
+            let unlocked = play_locked(LockTo::First, 120, drift, &[]);
             assert!(onsets(&unlocked).into_iter().all(|(trial, frame)| frame == 120 + 60 * trial as u64));
         }
     }
 
     #[test]
-    fn the_fixation_has_its_other_colour_during_a_target_s_frames_and_the_journal_says_so() {
-        let targets = Plan::of(&[140, 400].map(|onset_frame| PlannedChange { onset_frame, frames: 18 }));
-        let played = play_locked(LockTo::First, 6, 0.0, &targets);
-        let changed = played.shown.iter().filter(|(_, scene)| scene.fixation_is_changed);
+    fn a_target_is_shown_during_its_frames_and_the_journal_says_so() {
+        // The onsets of trials 0 and 4 are frames 120 and 360.
+        let kind = TargetKind::FixationChange;
+        let target = |trial, frames: u32| Target { kind, trial, delay_s: f64::from(frames) / 60.0, duration_s: 0.3 };
+        let played = play_locked(LockTo::First, 6, 0.0, &[target(0, 20), target(4, 40)]);
+        let changed = played.shown.iter().filter(|(_, scene)| scene.target.is_some());
         assert_eq!(changed.clone().count(), 36);
         assert_eq!(changed.filter(|(_, scene)| scene.image.is_some()).count(), 10, "also over an image");
         let target = |row: &Row| match row {
@@ -376,7 +374,10 @@ mod tests {
 
     #[test]
     fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let kind = TargetKind::FixationChange;
+        let target = Target { kind, trial: 0, delay_s: 0.5, duration_s: 0.2 };
+        let order = Order { targets: vec![target], ..of_images(&[Some(1), None, Some(0)]) };
+        let timeline = Timeline::plan(&sound(), &order, 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
         display.reserve(1000);
@@ -391,12 +392,11 @@ mod tests {
         let (journal, rows) = journal::journal();
         let protocol = Protocol { lock: LockTo::EveryPulse, ..sound() };
         let countdown = Countdown::new(&protocol);
-        let targets = Plan::of(&[PlannedChange { onset_frame: 150, frames: 12 }]);
         assert!(times_memory_was_taken() > 0, "it is counted");
         let before = times_memory_was_taken();
         let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
         let lock = Lock::new(&protocol, start);
-        let ending = follow(&timeline, &targets, lock, &mut display, &mut trigger, &journal).unwrap();
+        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
         journal.put(Row::End { at_ns: start, ending }).unwrap();
         assert_eq!(times_memory_was_taken() - before, 0);
         assert!(rows.drain().len() > 700);

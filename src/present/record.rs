@@ -6,8 +6,11 @@ use serde_json::{Map, Value, json};
 
 use crate::present::clock::Moment;
 use crate::present::journal::{Account, Beginning, Ending, Row};
+use crate::present::order::TargetKind;
 use crate::present::pulses::{self, Judgement};
 use crate::present::task::{self, Response, Score};
+use crate::present::timeline::{PlannedTarget, PlannedTrial};
+use crate::present::wiring::Responses;
 use crate::study::{self, Event, Events, FlipFacts, OnsetSource, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
@@ -34,10 +37,13 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
 
     let mut events = events(beginning, start, end_s, rows);
     let cut = if ending.is_none() { events.pop_if(|(trial, _)| *trial >= account.trials_over()) } else { None };
+    let task = task(beginning, start, end_s, ending, rows, &mut events);
     let (pulses_s, trigger) = trigger(beginning, start, end_s, complete, rows);
-    let shown =
-        |image: Option<usize>| events.iter().filter(|(trial, _)| beginning.trials[*trial].image == image).count();
-    let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| trial.image == image).count();
+    let is_of = |trial: &PlannedTrial, image: Option<usize>| trial.image == image && !trial.is_one_back;
+    let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| is_of(trial, image)).count();
+    let shown = |image: Option<usize>| events.iter().filter(|(at, _)| is_of(&beginning.trials[*at], image)).count();
+    let one_backs = beginning.trials.iter().filter(|trial| trial.is_one_back).count();
+    let one_backs_shown = events.iter().filter(|(at, _)| beginning.trials[*at].is_one_back).count();
     let per_image: Map<String, Value> = beginning
         .images
         .iter()
@@ -47,7 +53,6 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
         })
         .collect();
 
-    let task = task(beginning, start, end_s, ending, rows);
     let mut more = Map::new();
     let mut put = |key: &str, value: Value| more.insert(key.into(), value);
     put("attempt", json!(attempt));
@@ -69,9 +74,13 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
             "planned": beginning.trials.len(),
             "shown": events.len(),
             "null": { "planned": planned(None), "shown": shown(None) },
+            "one_back": { "planned": one_backs, "shown": one_backs_shown },
             "images": per_image,
         }),
     );
+    if !beginning.targets.is_empty() {
+        put("targets", json!(beginning.targets));
+    }
     if let Some(responses) = &task.facts {
         put("responses", responses.clone());
     }
@@ -156,7 +165,7 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
         let event = Event {
             onset_s,
             duration_s: (offset_s - onset_s).max(0.0),
-            trial_type: image.map_or(study::NULL, |image| &image.name).into(),
+            trial_type: study::trial_type(image.map(|image| image.name.as_str()), planned.is_one_back).into(),
             stim_file: image.map(|image| image.stim_file.clone()),
             image_sha256: image.map(|image| image.sha256.clone()),
             planned_onset_s: Some(planned.onset_frame as f64 / refresh_hz),
@@ -171,16 +180,68 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
 
 /// What the participant had to do, and did.
 struct Task {
-    /// Targets and presses.
+    /// Targets that are no trials, and presses.
     events: Vec<Event>,
     score: Option<Score>,
     facts: Option<Value>,
 }
 
 /// Each target that was shown and each press that counts. A target of which nobody knows whether it was responded to,
-/// because the journal ends before, is left out.
-fn task(beginning: &Beginning, start: Moment, end_s: f64, ending: Option<Ending>, rows: &[Row]) -> Task {
-    let Beginning { protocol, trials, display, .. } = beginning;
+/// because the journal ends before, is left out. One that is a trial has its response in the trial's event.
+fn task(
+    beginning: &Beginning,
+    start: Moment,
+    end_s: f64,
+    ending: Option<Ending>,
+    rows: &[Row],
+    trials: &mut [(usize, Event)],
+) -> Task {
+    let responses = beginning.protocol.responses.as_ref();
+    let window_s = responses.map_or(0.0, |responses| responses.window_s);
+    let mut targets = targets(beginning, start, end_s, rows);
+    targets.retain(|(_, event)| ending.is_some() || event.onset_s + event.duration_s.max(window_s) <= end_s);
+    let targets_s: Vec<f64> = targets.iter().map(|(_, event)| event.onset_s).collect();
+    let (presses, counted) = presses(responses, start, rows, &targets_s);
+    let button = |response: &Response| Some(responses?.name(presses[response.press].1)?.to_owned());
+    for response in &counted {
+        let Some((planned, event)) = response.target.map(|target| &mut targets[target]) else { continue };
+        let of_trial = trials.iter_mut().find(|(trial, _)| *trial == planned.trial).map(|(_, event)| event);
+        let event = if planned.kind == TargetKind::OneBack { of_trial.unwrap_or(event) } else { event };
+        event.response_time_s = response.target.map(|target| presses[response.press].0 - targets_s[target]);
+        event.response_button = button(response);
+    }
+    let is_event = |(planned, _): &&(&PlannedTarget, Event)| planned.kind != TargetKind::OneBack;
+    let mut events: Vec<Event> = targets.iter().filter(is_event).map(|(_, event)| event.clone()).collect();
+    events.extend(counted.iter().map(|response| Event {
+        onset_s: presses[response.press].0,
+        trial_type: study::BUTTON_PRESS.into(),
+        response_button: button(response),
+        onset_source: Some(OnsetSource::Device),
+        ..Event::default()
+    }));
+    if responses.is_none() {
+        return Task { events, score: None, facts: None };
+    }
+
+    let seconds = |frame: u64| frame as f64 / beginning.display.refresh_hz;
+    let first_s = beginning.trials.first().map_or(0.0, |trial| seconds(trial.onset_frame));
+    let last_s = beginning.trials.last().map_or(0.0, |trial| seconds(trial.onset_frame + trial.frames)).min(end_s);
+    let is_of_trials =
+        |response: &&Response| response.target.is_some() || (first_s..=last_s).contains(&presses[response.press].0);
+    let of_trials: Vec<Response> = counted.iter().filter(is_of_trials).copied().collect();
+    let score = Score::of(&targets_s, &presses, &of_trials, window_s, (last_s - first_s).max(0.0));
+    let facts = json!({
+        "devices": beginning.other_devices,
+        "presses": counted.len(),
+        "bounces": presses.len() - counted.len(),
+        "lost": rows.iter().any(|row| matches!(row, Row::ButtonsLost { .. })),
+        "score": score,
+    });
+    Task { events, score: Some(score), facts: Some(facts) }
+}
+
+/// Each target whose onset was seen, as an event. One that was cut off lasts until the end.
+fn targets<'a>(beginning: &'a Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec<(&'a PlannedTarget, Event)> {
     let offset_of = |wanted: usize| {
         rows.iter().find_map(|row| match row {
             Row::TargetOffset { at_ns, frame, target } if *target == wanted => {
@@ -189,29 +250,37 @@ fn task(beginning: &Beginning, start: Moment, end_s: f64, ending: Option<Ending>
             _ => None,
         })
     };
-    let window_s = protocol.responses.as_ref().map_or(0.0, |responses| responses.window_s);
-    let target = |row: &Row| {
+    let event = |row: &Row| {
         let Row::TargetOnset { at_ns, frame, target, source } = *row else { return None };
+        let planned = beginning.targets.get(target)?;
         let onset_s = at_ns.seconds_since(start);
-        let (offset_s, offset_frame) = match offset_of(target) {
-            Some(offset) if ending.is_some() || onset_s + window_s <= end_s => offset,
-            None if ending.is_some() => (end_s, frame),
-            Some(_) | None => return None,
-        };
-        let planned = beginning.targets.targets().get(target)?;
-        Some(Event {
+        let offset = offset_of(target);
+        let event = Event {
             onset_s,
-            trial_type: study::FIXATION_CHANGE.into(),
-            duration_s: (offset_s - onset_s).max(0.0),
-            planned_onset_s: Some(planned.onset_frame as f64 / display.refresh_hz),
-            frames: Some(offset_frame.saturating_sub(frame) as u32),
+            duration_s: (offset.map_or(end_s, |(offset_s, _)| offset_s) - onset_s).max(0.0),
+            trial_type: match planned.kind {
+                TargetKind::OneBack => study::ONE_BACK,
+                TargetKind::FixationChange => study::FIXATION_CHANGE,
+                TargetKind::GreySquare { .. } => study::GREY_SQUARE,
+            }
+            .into(),
+            planned_onset_s: Some(planned.onset_frame as f64 / beginning.display.refresh_hz),
+            frames: offset.map(|(_, offset_frame)| offset_frame.saturating_sub(frame) as u32),
             onset_source: Some(source),
             ..Event::default()
-        })
+        };
+        Some((planned, event))
     };
-    let mut targets: Vec<Event> = rows.iter().filter_map(target).collect();
-    let Some(setup) = &protocol.responses else { return Task { events: targets, score: None, facts: None } };
+    rows.iter().filter_map(event).collect()
+}
 
+/// All presses from onset 0 on, as times and buttons in the order of their times, and those among them that count.
+fn presses(
+    responses: Option<&Responses>,
+    start: Moment,
+    rows: &[Row],
+    targets_s: &[f64],
+) -> (Vec<(f64, u8)>, Vec<Response>) {
     let press = |row: &Row| match row {
         Row::Press { at_ns, button } => Some((at_ns.seconds_since(start), *button)).filter(|(at_s, _)| *at_s >= 0.0),
         _ => None,
@@ -219,39 +288,9 @@ fn task(beginning: &Beginning, start: Moment, end_s: f64, ending: Option<Ending>
     let mut presses: Vec<(f64, u8)> = rows.iter().filter_map(press).collect();
     // Devices have threads of their own: what they tell is in order for each of them only.
     presses.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let targets_s: Vec<f64> = targets.iter().map(|target| target.onset_s).collect();
-    let counted = task::responses(&targets_s, &presses, setup.debounce_s, setup.window_s);
-    let button = |response: &Response| setup.name(presses[response.press].1).map(str::to_owned);
-    for response in &counted {
-        if let Some(target) = response.target {
-            targets[target].response_time_s = Some(presses[response.press].0 - targets_s[target]);
-            targets[target].response_button = button(response);
-        }
-    }
-    let of_press = |response: &Response| Event {
-        onset_s: presses[response.press].0,
-        trial_type: study::BUTTON_PRESS.into(),
-        response_button: button(response),
-        onset_source: Some(OnsetSource::Device),
-        ..Event::default()
-    };
-    targets.extend(counted.iter().map(of_press));
-
-    let seconds = |frame: u64| frame as f64 / display.refresh_hz;
-    let first_s = trials.first().map_or(0.0, |trial| seconds(trial.onset_frame));
-    let last_s = trials.last().map_or(0.0, |trial| seconds(trial.onset_frame + trial.frames)).min(end_s);
-    let is_of_trials =
-        |response: &&Response| response.target.is_some() || (first_s..=last_s).contains(&presses[response.press].0);
-    let of_trials: Vec<Response> = counted.iter().filter(is_of_trials).copied().collect();
-    let score = Score::of(&targets_s, &presses, &of_trials, setup.window_s, (last_s - first_s).max(0.0));
-    let facts = json!({
-        "devices": beginning.other_devices,
-        "presses": counted.len(),
-        "bounces": presses.len() - counted.len(),
-        "lost": rows.iter().any(|row| matches!(row, Row::ButtonsLost { .. })),
-        "score": score,
-    });
-    Task { events: targets, score: Some(score), facts: Some(facts) }
+    let counted =
+        responses.map_or(Vec::new(), |setup| task::responses(targets_s, &presses, setup.debounce_s, setup.window_s));
+    (presses, counted)
 }
 
 /// The times of the pulses from onset 0, and what they say.
@@ -331,7 +370,6 @@ mod tests {
     use crate::present::journal::tests as journals;
     use crate::present::protocol::Protocol;
     use crate::present::protocol::tests::SOUND;
-    use crate::present::task::{Plan, PlannedChange};
 
     const TASK: &str = "[responses]\ndebounce_s = 0.05\nwindow_s = 1.5\n\
         buttons = { blue = { byte = 98 }, red = { byte = 114 } }\n";
@@ -343,7 +381,9 @@ mod tests {
     /// A run of 13 s with targets at 3 and 6 s, a response to the first with a bounce, and a press in the lead-out.
     fn account(until_s: f64) -> Account {
         let protocol = Protocol::parse(Path::new("p.toml"), &format!("{SOUND}{TASK}")).unwrap();
-        let targets = Plan::of(&[180, 360].map(|onset_frame| PlannedChange { onset_frame, frames: 30 }));
+        let kind = TargetKind::FixationChange;
+        let target = |trial, onset_frame| PlannedTarget { kind, trial, onset_frame, frames: 30 };
+        let targets = vec![target(1, 180), target(2, 360)];
         let source = OnsetSource::Estimated;
         let onset = |at_s, frame, target| Row::TargetOnset { at_ns: at(at_s), frame, target, source };
         let offset = |at_s, frame, target| Row::TargetOffset { at_ns: at(at_s), frame, target };

@@ -1,114 +1,9 @@
-//! What the participant does: responds to changes of the fixation's colour by pressing a button. Planned before the run,
-//! scored after it.
+//! What the participant does: responds to targets by pressing a button. Scored after the run.
 
 use std::fmt;
 
 use rand::{Rng, RngExt};
-use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::present::error::Error;
-use crate::present::protocol::ScreenSetup;
-use crate::present::timeline::Timeline;
-use crate::study::checked::checked;
-
-/// What the participant responds to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Targets {
-    /// Another colour of the fixation for a moment.
-    FixationChange(FixationChange),
-}
-
-/// Changes of the fixation's colour, at any time of the trials.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FixationChange {
-    /// How many there are in a run.
-    #[serde(deserialize_with = "count")]
-    pub(in crate::present) count: u32,
-    /// For how long the other colour is shown, in seconds.
-    #[serde(deserialize_with = "positive")]
-    pub(in crate::present) duration_s: f64,
-    /// From one change to the next at least, and from the first trial to the first change, in seconds; above
-    /// `duration_s`.
-    #[serde(deserialize_with = "positive")]
-    pub(in crate::present) min_distance_s: f64,
-    /// The bytes of the other colour.
-    pub(in crate::present) rgb: [u8; 3],
-}
-
-impl Targets {
-    /// Whether they can be seen; the reason if not.
-    pub fn fit(&self, screen: &ScreenSetup) -> Result<(), String> {
-        let Targets::FixationChange(FixationChange { duration_s, min_distance_s, rgb, .. }) = self;
-        match &screen.fixation {
-            None => Err("targets.fixation_change needs screen.fixation".into()),
-            Some(fixation) if fixation.rgb == *rgb => {
-                Err("targets.fixation_change: rgb is the colour of the fixation itself".into())
-            }
-            Some(_) if duration_s >= min_distance_s => {
-                Err("targets.fixation_change: min_distance_s must be longer than duration_s".into())
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-/// A target at its place, in frames of the timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedChange {
-    /// The first frame.
-    pub onset_frame: u64,
-    /// The number of frames.
-    pub frames: u64,
-}
-
-/// The targets of a run, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Plan(Vec<PlannedChange>);
-
-impl Plan {
-    /// Draws when the fixation changes: at least `min_distance_s` after the first trial's onset and after each other, over
-    /// before the last trial is. Every such choice of times is equally likely. The last trial lasts as long as its image.
-    pub fn draw(targets: &Targets, timeline: &Timeline, chance: &mut impl Rng) -> Result<Plan, Error> {
-        let Targets::FixationChange(FixationChange { count, duration_s, min_distance_s, .. }) = *targets;
-        let refresh_hz = timeline.refresh_hz();
-        let frames = timeline.whole_frames("duration_s", duration_s)?;
-        let distance = (min_distance_s * refresh_hz).ceil() as u64;
-        let (Some(first), Some(last)) = (timeline.trials().first(), timeline.trials().last()) else {
-            return Ok(Plan::default());
-        };
-        let length = last.onset_frame + last.frames - first.onset_frame;
-        // The distances are left out, and put back afterwards.
-        let Some(room) = length.checked_sub(frames + u64::from(count) * distance) else {
-            return Err(Error::TooManyTargets { count, min_distance_s, length_s: length as f64 / refresh_hz });
-        };
-        let mut onsets: Vec<u64> = (0..count).map(|_| chance.random_range(0..=room)).collect();
-        onsets.sort_unstable();
-        let change =
-            |(before, onset)| PlannedChange { onset_frame: first.onset_frame + onset + before * distance, frames };
-        Ok(Plan((1..).zip(onsets).map(change).collect()))
-    }
-
-    /// These targets.
-    #[cfg(test)]
-    pub fn of(targets: &[PlannedChange]) -> Plan {
-        Plan(targets.to_vec())
-    }
-
-    /// The targets.
-    pub fn targets(&self) -> &[PlannedChange] {
-        &self.0
-    }
-
-    /// The target that is shown at a frame of the timeline.
-    pub fn target_at(&self, frame: u64) -> Option<usize> {
-        let latest = self.0.partition_point(|target| target.onset_frame <= frame).checked_sub(1)?;
-        let target = self.0[latest];
-        (frame < target.onset_frame + target.frames).then_some(latest)
-    }
-}
+use serde::Serialize;
 
 /// When an emulated participant presses a button, in seconds from onset 0, for targets at these times: 85% of them are
 /// responded to after 0.35 to 0.65 s, and now and then nothing is.
@@ -250,61 +145,10 @@ fn normal_quantile(share: f64) -> f64 {
     0.5 * (low + high)
 }
 
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    checked(deserializer, "a whole number from 1 to 10000", |value| (1..=10_000).contains(value))
-}
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a number above 0, up to 1000", |value| *value > 0.0 && *value <= 1000.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::protocol::tests::sound;
     use crate::study::{Seed, Stream};
-
-    fn timeline(trials: usize) -> Timeline {
-        Timeline::plan(&sound(), &vec![Some(0); trials], 60.0).unwrap()
-    }
-
-    fn changes(count: u32, min_distance_s: f64) -> Targets {
-        Targets::FixationChange(FixationChange { count, duration_s: 0.3, min_distance_s, rgb: [0; 3] })
-    }
-
-    fn drawn(targets: &Targets, seed: u64) -> Result<Plan, Error> {
-        Plan::draw(targets, &timeline(60), &mut Seed(seed).stream(Stream::FixationChanges, 0))
-    }
-
-    #[test]
-    fn changes_keep_their_distance_and_lie_within_the_trials_whatever_the_seed() {
-        for seed in 0..500 {
-            let plan = drawn(&changes(12, 3.0), seed).unwrap();
-            let targets = plan.targets();
-            assert_eq!(targets.len(), 12);
-            // The first trial begins at frame 120; the last image ends at frame 3690.
-            assert!(targets[0].onset_frame >= 120 + 180 && targets[11].onset_frame + targets[11].frames <= 3690);
-            assert!(targets.windows(2).all(|pair| pair[1].onset_frame - pair[0].onset_frame >= 180));
-            assert!(targets.iter().all(|target| target.frames == 18));
-        }
-        assert_eq!(drawn(&changes(12, 3.0), 7).unwrap(), drawn(&changes(12, 3.0), 7).unwrap());
-        assert_ne!(drawn(&changes(12, 3.0), 7).unwrap(), drawn(&changes(12, 3.0), 8).unwrap());
-    }
-
-    #[test]
-    fn more_changes_than_fit_are_refused() {
-        let error = drawn(&changes(20, 3.0), 0).unwrap_err().to_string();
-        assert_eq!(error, "20 changes of the fixation, at least 3 s apart, do not fit into the 59.5 s of the trials");
-    }
-
-    #[test]
-    fn a_change_is_shown_during_its_frames() {
-        let plan =
-            Plan(vec![PlannedChange { onset_frame: 10, frames: 3 }, PlannedChange { onset_frame: 20, frames: 1 }]);
-        let shown: Vec<Option<usize>> = (8..22).map(|frame| plan.target_at(frame)).collect();
-        let expected = [None, None, Some(0), Some(0), Some(0), None, None, None, None, None, None, None, Some(1), None];
-        assert_eq!(shown, expected);
-    }
 
     #[test]
     fn the_first_press_after_a_target_is_its_response_and_bounces_do_not_count() {

@@ -17,9 +17,11 @@ use winit::window::{Fullscreen, WindowId};
 use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
 use crate::present::error::Error;
+use crate::present::order::TargetKind;
 use crate::present::protocol::ScreenSetup;
 use crate::present::session::Screen;
 use crate::present::sprite::{self, Geometry, Place, Sprite};
+use crate::present::timeline::PlannedTarget;
 use crate::present::trigger::KeyPress;
 use crate::study::OnsetSource;
 
@@ -40,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the window system may take to change the size of a window that it shows.
 const SETTLING: Duration = Duration::from_millis(200);
+
+/// The byte in each channel of a target that is a grey square.
+const SQUARE_GREY: u8 = 128;
 
 /// The pixel formats of window and textures, best first. Both of a pair agree in their encoding, so that the bytes of a
 /// picture are the bytes on the screen.
@@ -120,6 +125,21 @@ struct Painter {
     image_place: Place,
     /// As it is, and in its other colour.
     fixation: Option<([wgpu::BindGroup; 2], Place)>,
+    /// What is seen of each target besides its trial.
+    targets: Vec<Mark>,
+    /// Of a target that is a square.
+    square: Option<wgpu::BindGroup>,
+}
+
+/// What is seen of a target.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// The image alone.
+    None,
+    /// The fixation's other colour.
+    Fixation,
+    /// A grey square.
+    Square(Place),
 }
 
 impl Window {
@@ -208,6 +228,20 @@ impl Window {
         };
         self.check_device(Error::NoGraphics)?;
         Ok(Look { image_px, image_deg: image_px.map(|pixels| geometry.degrees(pixels)), background_rgb })
+    }
+
+    /// Makes ready to show the targets of a run.
+    pub fn place(&mut self, targets: &[PlannedTarget]) {
+        let painter = &mut self.painter;
+        let square = Sprite { width: 1, height: 1, rgba: [[SQUARE_GREY; 3].as_slice(), &[255]].concat() };
+        painter.square = Some(painter.upload(&self.device, &self.queue, &square, wgpu::FilterMode::Nearest));
+        let image = painter.image_place;
+        let mark = |target: &PlannedTarget| match target.kind {
+            TargetKind::OneBack => Mark::None,
+            TargetKind::FixationChange => Mark::Fixation,
+            TargetKind::GreySquare { x, y, width } => Mark::Square(image.square(x, y, width)),
+        };
+        painter.targets = targets.iter().map(mark).collect();
     }
 
     /// Finds out, by showing empty frames, whether the display sets the pace; where it does not, a clock of ours does.
@@ -343,6 +377,8 @@ impl Painter {
             images: Vec::new(),
             image_place,
             fixation: None,
+            targets: Vec::new(),
+            square: None,
         }
     }
 
@@ -408,8 +444,12 @@ impl Painter {
         if let Some(image) = scene.image.and_then(|image| self.images.get(image)) {
             draw(image, self.image_place);
         }
+        let mark = scene.target.and_then(|target| self.targets.get(target)).unwrap_or(&Mark::None);
+        if let (Mark::Square(place), Some(square)) = (mark, &self.square) {
+            draw(square, *place);
+        }
         if let Some((discs, place)) = &self.fixation {
-            draw(&discs[usize::from(scene.fixation_is_changed)], *place);
+            draw(&discs[usize::from(matches!(mark, Mark::Fixation))], *place);
         }
         drop(pass);
         encoder.finish()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::present::quantity::at_least_one;
 use crate::study::checked::checked;
 
 /// How the scanner's pulses arrive.
@@ -27,7 +28,7 @@ pub struct PortSetup {
     /// Its path.
     pub(in crate::present) port: String,
     /// Bits per second.
-    #[serde(deserialize_with = "baud")]
+    #[serde(deserialize_with = "at_least_one")]
     pub(in crate::present) baud: u32,
     /// What is said to the box when the port is opened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -254,7 +255,7 @@ pub fn key_code(key: char) -> Option<u16> {
 #[serde(deny_unknown_fields)]
 struct WrittenSerial {
     port: String,
-    #[serde(deserialize_with = "baud")]
+    #[serde(deserialize_with = "at_least_one")]
     baud: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     byte: Option<u8>,
@@ -306,10 +307,6 @@ impl From<Latin1> for String {
     fn from(bytes: Latin1) -> String {
         bytes.0.into_iter().map(char::from).collect()
     }
-}
-
-fn baud<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    checked(deserializer, "a whole number from 1", |value| *value >= 1)
 }
 
 fn key_of_device<'de, D: Deserializer<'de>>(deserializer: D) -> Result<char, D::Error> {

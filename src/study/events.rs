@@ -15,11 +15,26 @@ use crate::study::{
 /// The `trial_type` of a trial without image.
 pub const NULL: &str = "null";
 
+/// The `trial_type` of an image that was just shown and is shown again as a target.
+pub const ONE_BACK: &str = "one_back";
+
 /// The `trial_type` of a change of the fixation's colour that the participant is to respond to.
 pub const FIXATION_CHANGE: &str = "fixation_change";
 
+/// The `trial_type` of a grey square on an image that the participant is to respond to.
+pub const GREY_SQUARE: &str = "grey_square";
+
 /// The `trial_type` of a press of a button.
 pub const BUTTON_PRESS: &str = "button_press";
+
+/// The `trial_type` of a trial: the name of its image, [`NULL`] where there is none, [`ONE_BACK`] for a target's repeat.
+pub fn trial_type(image: Option<&str>, is_one_back: bool) -> &str {
+    match image {
+        None => NULL,
+        Some(_) if is_one_back => ONE_BACK,
+        Some(name) => name,
+    }
+}
 
 /// The rows of an `events.tsv`, sorted by onset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +47,8 @@ pub struct Event {
     pub onset_s: f64,
     /// Seconds, at least 0.
     pub duration_s: f64,
-    /// The condition: an image's name, [`NULL`], [`FIXATION_CHANGE`] or [`BUTTON_PRESS`].
+    /// The condition: an image's name, [`NULL`] or [`ONE_BACK`]; of the participant's task [`FIXATION_CHANGE`],
+    /// [`GREY_SQUARE`] or [`BUTTON_PRESS`].
     pub trial_type: String,
     /// The image's file below `/stimuli`.
     pub stim_file: Option<String>,
@@ -131,14 +147,15 @@ const COLUMNS: [(&str, &str, Option<&str>); 10] = [
     ("duration", "Duration of the event", Some("s")),
     (
         "trial_type",
-        "Name of the image shown; null: no image; fixation_change: the fixation has its other colour; button_press: the \
-         participant presses a button",
+        "Name of the image shown; null: no image; one_back: the image before, shown again as a target; fixation_change: the \
+         fixation has its other colour; grey_square: there is a grey square on the image; button_press: the participant \
+         presses a button",
         None,
     ),
     ("stim_file", "File of the image, below /stimuli", None),
     (
         "response_time",
-        "From the onset of a fixation_change to the first press of a button that responds to it",
+        "From the onset of a one_back, fixation_change or grey_square to the first press that responds to it",
         Some("s"),
     ),
     ("response_button", "Name of the button pressed, as the protocol has it", None),
@@ -153,14 +170,14 @@ const COLUMNS: [(&str, &str, Option<&str>); 10] = [
 ];
 
 impl Event {
-    /// Whether it is an image, and not something else that happened in the run.
+    /// Whether it is an image shown as itself, and not something else that happened in the run.
     pub fn is_of_image(&self) -> bool {
-        self.is_of_trial() && self.trial_type != NULL
+        self.is_of_trial() && ![NULL, ONE_BACK].contains(&self.trial_type.as_str())
     }
 
     /// Whether it is a trial, with an image or without, and no part of the participant's task.
     pub fn is_of_trial(&self) -> bool {
-        ![FIXATION_CHANGE, BUTTON_PRESS].contains(&self.trial_type.as_str())
+        ![FIXATION_CHANGE, GREY_SQUARE, BUTTON_PRESS].contains(&self.trial_type.as_str())
     }
 }
 

@@ -41,10 +41,14 @@ pub enum Stream {
     ModelViews = 12,
     /// The views that an ascent is checked on.
     CheckViews = 13,
-    /// When the fixation of a run changes its colour.
-    FixationChanges = 17,
+    /// How far apart the trials of a run are.
+    TrialIntervals = 14,
+    /// What the participant of a run is to respond to.
+    Targets = 15,
+    /// The plain orders that an order is compared with.
+    PlainOrders = 16,
     /// What an emulated participant responds to, and when.
-    EmulatedParticipant = 18,
+    EmulatedParticipant = 17,
 }
 
 impl Seed {
