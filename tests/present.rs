@@ -451,7 +451,7 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
         .spawn()
         .unwrap();
     let has_row = |name: &str| study.journal(1).iter().any(|row| row["row"] == name).then_some(());
-    eventually("the beginning", || has_row("begin"));
+    eventually("the wait for the first pulse", || has_row("armed"));
     server.press("x");
     server.press("t");
     eventually("the first image's end", || has_row("offset"));
@@ -480,9 +480,9 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    eventually("the beginning", || study.journal(1).first().cloned());
-    // The wait for the first pulse begins right after the journal's first row.
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("the wait for the first pulse", || {
+        study.journal(1).iter().any(|row| row["row"] == "armed").then_some(())
+    });
     scanner.write_all(b"x5").unwrap();
     eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
     drop((scanner, far_end));
@@ -497,32 +497,45 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
 }
 
 #[test]
-fn a_scanner_that_runs_already_is_refused() {
+fn a_scanner_that_runs_already_is_told_and_waited_for() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(PROTOCOL);
     let (mut scanner, _far_end, port) = terminal();
-    let running = study
+    let mut running = study
         .present(1, &["--trigger-port", &port])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let pulses = std::thread::spawn(move || {
-        // Fast, so that some fall between the opening of the port and the wait.
-        while stopped.recv_timeout(Duration::from_millis(20)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            if scanner.write_all(b"5").is_err() {
-                break;
-            }
-        }
+    let mut told = BufReader::new(running.stderr.take().unwrap());
+    let hear = std::thread::spawn(move || {
+        let mut said = String::new();
+        while !said.contains("ARMED") && told.read_line(&mut said).unwrap() > 0 {}
+        let is_told = said.contains("the scanner is already running: the run is not armed before it is quiet");
+        assert!(is_told && said.contains("the scanner was already running"), "{said}");
+        told
     });
-    let output = running.wait_with_output().unwrap();
-    drop(stop);
-    pulses.join().unwrap();
-    assert!(!output.status.success());
-    assert!(stderr(&output).contains("error: a pulse came before the run was ready"), "{}", stderr(&output));
-    assert!(!study.events_path(1).exists() && !study.journal_path(1).exists());
+    // Until the program has long been waiting for silence.
+    let mut long_since = 50;
+    while long_since > 0 {
+        scanner.write_all(b"5").unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        let journal = study.journal(1);
+        assert!(!journal.iter().any(|row| row["row"] == "armed" || row["row"] == "pulse"));
+        long_since -= i32::from(journal.iter().any(|row| row["row"] == "early_pulse"));
+    }
+    let mut told = hear.join().unwrap();
+    for _ in 0..9 {
+        scanner.write_all(b"5").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let mut said = String::new();
+    while told.read_line(&mut said).unwrap() > 0 {}
+    assert!(running.wait().unwrap().success(), "{said}");
+    let facts = study.facts(1);
+    assert!(facts.complete);
+    assert_eq!((facts.trigger.expected_pulses, facts.pulses_s.len()), (9, 9), "{}", facts.trigger.verdict);
 }
 
 #[test]
@@ -784,4 +797,17 @@ fn the_bids_validator_has_nothing_to_say_about_complete_aborted_and_recovered_ru
     };
     assert_eq!(issues.iter().filter(is_wrong).collect::<Vec<_>>(), [] as [&Value; 0]);
     assert_eq!(said["summary"]["totalFiles"].as_u64().map(|files| files > 6), Some(true), "{}", said["summary"]);
+}
+
+#[test]
+fn the_self_test_makes_every_fault_and_finds_it() {
+    let study = Study::new(PROTOCOL);
+    let output = study.layerprint(&["check".as_ref(), "--faults".as_ref()]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let faults: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("pass  ")).collect();
+    assert_eq!(faults.len(), 10, "{told}");
+    for fault in ["dropped frames", "lost", "doubled", "late", "unplugged", "full disk", "kill -9"] {
+        assert!(faults.iter().any(|line| line.contains(fault)), "{fault}: {told}");
+    }
 }

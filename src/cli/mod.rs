@@ -2,6 +2,8 @@
 
 #[cfg(feature = "analyze")]
 mod analyze;
+#[cfg(feature = "present")]
+mod check;
 #[cfg(any(feature = "synthesize", feature = "present"))]
 mod columns;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
@@ -55,6 +57,8 @@ enum Command {
     #[cfg(feature = "synthesize")]
     Select(select::Arguments),
     #[cfg(feature = "present")]
+    Check(check::Arguments),
+    #[cfg(feature = "present")]
     Design(design::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
@@ -106,6 +110,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Select(arguments) => select::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Check(arguments) => check::run(arguments),
         #[cfg(feature = "present")]
         Command::Design(arguments) => design::run(arguments),
         #[cfg(feature = "present")]

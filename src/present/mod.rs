@@ -1,7 +1,10 @@
 //! Shows an image set in the scanner: a protocol and an image set go in; the events of a run, and the journal that they
 //! were made from, come out below a BIDS dataset.
 
+#[cfg(test)]
+mod allocation;
 mod attempt;
+mod check;
 mod clock;
 mod console;
 mod countdown;
@@ -20,7 +23,6 @@ mod recover;
 mod resume;
 mod room;
 mod session;
-#[cfg(test)]
 mod simulated;
 mod sprite;
 mod task;
@@ -37,6 +39,7 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
+pub use check::{Finding, Judgement, faults, rehearse_until_killed};
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
@@ -45,11 +48,7 @@ pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 pub use task::Score;
 
-use crate::present::clock::Moment;
-use crate::present::countdown::Countdown;
-use crate::present::display::Display;
-use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
-use crate::present::lock::Lock;
+use crate::present::journal::{Beginning, Continued, ShownImage};
 use crate::present::protocol::Dummies;
 use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::room::Room;
@@ -61,9 +60,6 @@ use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Picture, Progress, Provenance, Stream, Verdict, file};
-
-/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
-const QUIET_VOLUMES: f64 = 1.25;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -125,7 +121,7 @@ pub fn run(
         task::emulated_presses(&targets_s, &mut seed.stream(Stream::EmulatedParticipant, files.attempt.number()))
     };
 
-    let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
+    let (source, others) = room.devices().descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -149,44 +145,18 @@ pub fn run(
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
-    room.devices.warnings().iter().for_each(|warning| progress.say(warning));
+    room.devices().warnings().iter().for_each(|warning| progress.say(warning));
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = play(&beginning, &timeline, &emulated_presses, &mut window, &mut room, &journal);
+        let played = room.perform(protocol, &timeline, &emulated_presses, &mut window, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
-}
-
-/// Waits for the scanner, follows the timeline and writes down how it ended.
-fn play(
-    beginning: &Beginning,
-    timeline: &Timeline,
-    emulated_presses: &[f64],
-    display: &mut impl Display,
-    room: &mut Room,
-    journal: &Journal,
-) -> Result<(), Error> {
-    let protocol = &beginning.protocol;
-    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut room.devices, journal)? {
-        return Err(Error::AbortedBeforeStart);
-    }
-    journal.put(Row::Armed { at_ns: Moment::now() })?;
-    room.start_emulated(protocol, &protocol.expected_pulses(timeline.volumes()), emulated_presses);
-    let trigger = &mut room.devices;
-    let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
-        return Err(Error::AbortedBeforeStart);
-    };
-    let lock = Lock::new(protocol, start);
-    let ended = player::follow(timeline, lock, display, trigger, journal);
-    let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
-    journal.put(Row::End { at_ns: Moment::now(), ending })?;
-    ended.map(drop)
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.

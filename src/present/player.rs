@@ -9,6 +9,7 @@ use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
 use crate::present::lock::Lock;
+use crate::present::protocol::Protocol;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
 
@@ -16,14 +17,36 @@ use crate::present::trigger::{Signal, Trigger};
 /// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
 const SLACK_FRAMES: f64 = 0.75;
 
-/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
-/// user aborted. A scanner that is running already is told and waited for.
-pub fn arm(
-    quiet_s: f64,
+/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
+const QUIET_VOLUMES: f64 = 1.25;
+
+/// A run: waits for the scanner, follows the timeline and writes down how it ended. `armed` is called when the run waits
+/// for the first pulse.
+pub fn perform(
+    protocol: &Protocol,
+    timeline: &Timeline,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
-) -> Result<bool, Error> {
+    armed: impl FnOnce(),
+) -> Result<(), Error> {
+    if !arm(QUIET_VOLUMES * protocol.tr_s, display, trigger, journal)? {
+        return Err(Error::AbortedBeforeStart);
+    }
+    journal.put(Row::Armed { at_ns: Moment::now() })?;
+    armed();
+    let Some(start) = wait(Countdown::new(protocol), display, trigger, journal)? else {
+        return Err(Error::AbortedBeforeStart);
+    };
+    let ended = follow(timeline, Lock::new(protocol, start), display, trigger, journal);
+    let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
+    journal.put(Row::End { at_ns: Moment::now(), ending })?;
+    ended.map(drop)
+}
+
+/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
+/// user aborted. A scanner that is running already is told and waited for.
+fn arm(quiet_s: f64, display: &mut impl Display, trigger: &mut dyn Trigger, journal: &Journal) -> Result<bool, Error> {
     let mut quiet_since = None;
     loop {
         while let Some(signal) = trigger.poll() {
@@ -48,7 +71,7 @@ pub fn arm(
 
 /// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near, and returns it;
 /// `None` if the user aborted before.
-pub fn wait(
+fn wait(
     mut countdown: Countdown,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
@@ -84,7 +107,7 @@ pub fn wait(
 }
 
 /// Follows the timeline and its targets from the first stored volume to the end.
-pub fn follow(
+fn follow(
     timeline: &Timeline,
     mut lock: Lock,
     display: &mut impl Display,
@@ -177,12 +200,13 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::present::allocation::times_memory_was_taken;
     use crate::present::journal::{self, journal};
     use crate::present::order::tests::of_images;
     use crate::present::order::{Order, Target, TargetKind};
     use crate::present::protocol::tests::sound;
     use crate::present::protocol::{Dummies, LockTo, Protocol};
-    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
+    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;

@@ -121,7 +121,8 @@ impl Record {
     }
 }
 
-fn moment(row: &Row) -> Moment {
+/// When a row's thing happened.
+pub fn moment(row: &Row) -> Moment {
     match row {
         Row::Pulse { at_ns }
         | Row::EarlyPulse { at_ns }

@@ -3,10 +3,14 @@
 use std::sync::mpsc::Receiver;
 
 use crate::present::clock::Moment;
+use crate::present::display::Display;
 use crate::present::error::Error;
+use crate::present::journal::Journal;
+use crate::present::player;
 use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
 use crate::present::session::Scanner;
+use crate::present::timeline::Timeline;
 use crate::present::trigger::emulated::{self, EmulatedBox};
 use crate::present::trigger::{Devices, KeyPress};
 use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
@@ -16,8 +20,7 @@ const EMULATED_DELAY_S: f64 = 0.5;
 
 /// What brings pulses and presses.
 pub struct Room {
-    /// Where they arrive.
-    pub devices: Devices,
+    devices: Devices,
     emulated: Option<Emulated>,
 }
 
@@ -63,21 +66,43 @@ impl Room {
         Ok(Room { devices: Devices::open(&trigger, responses.as_ref(), presses)?, emulated })
     }
 
-    /// An emulated scanner begins to send the pulses of a run, and its participant to press a button at these times, in
-    /// seconds from onset 0. Real ones do so by themselves.
-    pub fn start_emulated(&self, protocol: &Protocol, expected: &Expected, presses_s: &[f64]) {
-        let Some(Emulated { scanner, buttons, pulse, button }) = &self.emulated else { return };
+    /// Where they arrive.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// A run. Once it is armed an emulated scanner begins to send its pulses, and its participant to press a button at
+    /// these times, in seconds from onset 0; real ones do so by themselves.
+    pub fn perform(
+        &mut self,
+        protocol: &Protocol,
+        timeline: &Timeline,
+        presses_s: &[f64],
+        display: &mut impl Display,
+        journal: &Journal,
+    ) -> Result<(), Error> {
+        let Room { devices, emulated } = self;
+        player::perform(protocol, timeline, display, devices, journal, || {
+            if let Some(emulated) = emulated {
+                emulated.begin(protocol, &protocol.expected_pulses(timeline.volumes()), presses_s);
+            }
+        })
+    }
+}
+
+impl Emulated {
+    fn begin(&self, protocol: &Protocol, expected: &Expected, presses_s: &[f64]) {
         let first = Moment::now().plus(EMULATED_DELAY_S);
         let onset_0 = first.plus(f64::from(protocol.intervals_before_start()) * expected.interval_s);
-        let pulse = |place: u32| (first.plus(f64::from(place) * expected.interval_s), *pulse);
+        let pulse = |place: u32| (first.plus(f64::from(place) * expected.interval_s), self.pulse);
         let mut begins: Vec<(Moment, Code)> = (0..expected.pulses).map(pulse).collect();
-        let presses: Vec<(Moment, Code)> =
-            button.iter().flat_map(|button| presses_s.iter().map(|at_s| (onset_0.plus(*at_s), *button))).collect();
-        match buttons {
+        let press = |button: Code| presses_s.iter().map(move |at_s| (onset_0.plus(*at_s), button));
+        let presses: Vec<(Moment, Code)> = self.button.into_iter().flat_map(press).collect();
+        match &self.buttons {
             Some(buttons) => buttons.send(emulated::bytes(&presses)),
             None => begins.extend(presses),
         }
-        scanner.send(emulated::bytes(&begins));
+        self.scanner.send(emulated::bytes(&begins));
     }
 }
 
