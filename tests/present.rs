@@ -359,7 +359,7 @@ fn a_rehearsed_task_is_scored_and_has_its_targets_and_presses_in_the_table() {
     let facts = study.facts(1);
     assert_eq!((facts.pulses_s.len(), facts.trigger.other_bytes), (9, 0), "{}", facts.trigger.verdict);
     let events = study.events(1).0;
-    let of = |trial_type: &str| events.iter().filter(move |event| event.trial_type == trial_type);
+    let of = |trial_type: &'static str| events.iter().filter(move |event| event.trial_type == trial_type);
     assert_eq!(of("fixation_change").count(), 3);
     assert!(of("fixation_change").all(|event| event.frames.is_some_and(|frames| (6..=18).contains(&frames))));
     let responses = &facts.more["responses"];

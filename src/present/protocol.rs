@@ -56,6 +56,7 @@ pub enum Dummies {
 /// When the scanner sends a pulse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "each is about volumes in a way of its own")]
 pub enum Pulses {
     /// At the beginning of every volume.
     #[default]

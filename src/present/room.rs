@@ -49,7 +49,7 @@ impl Room {
             (TriggerSetup::Serial(setup), Scanner::Emulated) => {
                 let scanner = EmulatedBox::new(&setup.port.handshake)?;
                 let own_port = responses.as_mut().and_then(|responses| responses.serial.as_mut());
-                let buttons = own_port.map(|port| emulate(port)).transpose()?;
+                let buttons = own_port.map(emulate).transpose()?;
                 if let Some(responses) = &mut responses {
                     // Whoever rehearses has no box, but may have a keyboard.
                     responses.input = None;

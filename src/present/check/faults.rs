@@ -87,7 +87,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a fault came to: whether it was dealt with as it should be, and what was seen.
 type Seen = Result<(bool, String), Error>;
 
-const FAULTS: [(&str, &str, fn(&Path) -> Seen); 10] = [
+/// A fault: its name, what should become of it, and what becomes of it in a folder.
+type Provoked = (&'static str, &'static str, fn(&Path) -> Seen);
+
+const FAULTS: [Provoked; 10] = [
     ("an undisturbed run", "it raises no alarm", undisturbed),
     ("dropped frames", "each is counted and later trials keep their places", dropped_frames),
     ("the first pulse lost", "the run is ambiguous by one volume", first_pulse_lost),

@@ -116,7 +116,7 @@ impl Changes for ModemLine {
 
 /// Sends a pulse for each change of the kind asked for until the port is gone. Changes that are seen at once have one stamp.
 pub fn listen(changes: &mut impl Changes, line: Line, edge: Edge, signals: &Sender<Signal>) {
-    let gone = (|| {
+    let gone = (|| -> io::Result<()> {
         let mut is_set = changes.is_set()?;
         let mut before = changes.count()?;
         loop {
@@ -137,7 +137,7 @@ pub fn listen(changes: &mut impl Changes, line: Line, edge: Edge, signals: &Send
             }
         }
     })();
-    if let Err::<(), io::Error>(_) = gone {
+    if gone.is_err() {
         let _ = signals.send(Signal::Lost(Moment::now()));
     }
 }
