@@ -811,3 +811,93 @@ fn the_self_test_makes_every_fault_and_finds_it() {
         assert!(faults.iter().any(|line| line.contains(fault)), "{fault}: {told}");
     }
 }
+
+/// `layerprint check` with the study's protocol, images and dataset.
+fn check(study: &Study, arguments: &[&str]) -> Command {
+    let mut command = study.layerprint(&["check".as_ref(), study.path("protocol.toml").as_os_str()]);
+    command
+        .args(["--images".as_ref(), study.path("tiny").as_os_str()])
+        .args(["--out".as_ref(), study.dataset().as_os_str()])
+        .args(arguments)
+        .env("XDG_RUNTIME_DIR", study.folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+/// The only record of a check in a study's dataset.
+fn check_record(study: &Study) -> Value {
+    let records = fs::read_dir(study.dataset().join("sourcedata/layerprint")).unwrap();
+    let paths: Vec<PathBuf> = records.map(|entry| entry.unwrap().path()).collect();
+    assert!(paths.len() == 1 && paths[0].to_string_lossy().contains("/check_"), "{paths:?}");
+    serde_json::from_slice(&fs::read(&paths[0]).unwrap()).unwrap()
+}
+
+#[test]
+fn a_check_looks_at_everything_and_keeps_what_it_found_with_the_data() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let output = check(&study, &["--emulate", "--virtual-display"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let record = check_record(&study);
+    let findings = record["findings"].as_array().unwrap();
+    let judged = |subject: &str| {
+        let mut found = findings.iter().filter(|finding| finding["subject"] == subject);
+        found.next().unwrap_or_else(|| panic!("{subject}: {told}"))["judgement"].as_str().unwrap()
+    };
+    for subject in ["images", "screen", "image size", "dropped frame", "durations"] {
+        assert_eq!(judged(subject), "pass", "{told}");
+    }
+    assert_eq!(judged("ruler"), "look");
+    assert_eq!([judged("window system"), judged("trigger")], ["warn", "warn"], "a rehearsal is told");
+    for subject in ["power", "refresh rate", "late frames", "pulses", "disk"] {
+        assert_ne!(judged(subject), "fail", "{told}");
+    }
+    assert_eq!(record["trigger"]["pulses_s"].as_array().unwrap().len(), 5);
+    assert!(told.lines().filter(|line| line.starts_with("pass  ")).count() > 5, "{told}");
+}
+
+#[test]
+fn a_check_that_finds_something_wrong_says_what_to_do_and_fails() {
+    let study = Study::new(PROTOCOL);
+    let mut image = fs::OpenOptions::new().append(true).open(study.path("tiny/image_02.png")).unwrap();
+    image.write_all(b"x").unwrap();
+    let output = check(&study, &[]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && stderr(&output).contains("error: 3 of"), "{told}{}", stderr(&output));
+    for (subject, what) in
+        [("images", "image_02.png"), ("screen", "cannot open a window"), ("trigger", "/dev/no-such-port")]
+    {
+        let line = told.lines().find(|line| line.starts_with("FAIL") && line.contains(subject));
+        assert!(line.is_some_and(|line| line.contains(what)), "{subject}: {told}");
+    }
+    assert_eq!(check_record(&study)["worst"], "fail");
+}
+
+#[test]
+fn a_check_without_a_pulse_names_the_bytes_that_came() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(PROTOCOL);
+    let (mut scanner, _far_end, port) = terminal();
+    let running = check(&study, &["--trigger-port", &port, "--wait", "2"])
+        .env("DISPLAY", &server.display)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let bytes = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(100)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            scanner.write_all(b"t").unwrap();
+        }
+    });
+    let output = running.wait_with_output().unwrap();
+    drop(stop);
+    bytes.join().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && told.contains("the byte 0x74: is that the trigger's?"), "{told}");
+}

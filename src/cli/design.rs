@@ -58,13 +58,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let run = RunName { subject: sub, session: ses, task: protocol.task().clone(), run: Some(run) };
     let assumptions = Assumptions { high_pass_s: high_pass, refresh_hz: refresh };
     let design = present::design(&protocol, &set, Seed(seed), &run, assumptions)?;
+    let written = out.as_deref().map(|out| design.write(out)).transpose()?;
     println!("order of {run} from seed {seed}");
     println!("{}", order(&design));
     println!("{}", length(&design));
     println!("how often one trial comes right after another\n{}", carry_over(&design));
     println!("{}", efficiency(&design));
-    if let Some(out) = out {
-        println!("{}", design.write(&out)?.display());
+    if let Some(folder) = written {
+        println!("{}", folder.display());
     }
     Ok(())
 }

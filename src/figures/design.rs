@@ -24,7 +24,7 @@ pub struct Design<'a> {
     pub tr_s: f64,
     /// For each image a value for each volume, from 0 s on.
     pub regressors: &'a [Vec<f64>],
-    /// A row for each image and null, which comes before; a column for each, which follows: how often.
+    /// A row for each image, and null where there is any, which comes before; a column for each, which follows: how often.
     pub carry_over: &'a [Vec<u32>],
 }
 

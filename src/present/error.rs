@@ -189,6 +189,19 @@ pub enum Error {
     /// The trigger failed before the run began.
     #[error("the trigger was lost before the run began")]
     TriggerLost,
+    /// The run would fill the disk.
+    #[error(
+        "there is too little room for a run in {}: {:.1} MB are free, {:.1} MB are needed",
+        path.display(), *free as f64 / 1e6, *needed as f64 / 1e6
+    )]
+    NoRoom {
+        /// The folder of the dataset, or the first above it that exists.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that a run, and as much again, would take.
+        needed: u64,
+    },
     /// The user aborted before the first pulse.
     #[error("aborted before the first pulse: nothing was shown and nothing is kept")]
     AbortedBeforeStart,

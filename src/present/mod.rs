@@ -9,6 +9,7 @@ mod clock;
 mod console;
 mod countdown;
 mod design;
+mod disk_space;
 mod display;
 mod error;
 mod journal;
@@ -39,7 +40,7 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
-pub use check::{Finding, Judgement, faults, rehearse_until_killed};
+pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_killed};
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
@@ -59,7 +60,7 @@ use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Picture, Progress, Provenance, Stream, Verdict, file};
+use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict, file};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
-    let sprites = read_images(images)?;
+    let sprites = Sprite::of_set(images)?;
     let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
     let order = order::draw(&names, protocol, session.seed, &files.name)?;
     let continues =
@@ -108,12 +109,11 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let changed_rgb = protocol.targets.as_ref().and_then(Targets::fixation_rgb);
-    let look = window.load(&protocol.screen, changed_rgb, &sprites)?;
+    let look = window.load(&protocol.screen, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
     let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
-    window.place(timeline.targets());
+    window.place(timeline.targets(), protocol.targets.as_ref().and_then(Targets::fixation_rgb));
     let emulated_presses = {
         let targets = timeline.targets().iter();
         let targets_s: Vec<f64> = targets.map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
@@ -121,7 +121,7 @@ pub fn run(
         task::emulated_presses(&targets_s, &mut seed.stream(Stream::EmulatedParticipant, files.attempt.number()))
     };
 
-    let (source, others) = room.devices().descriptions().split_first().expect("a room has a trigger");
+    let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
@@ -145,7 +145,8 @@ pub fn run(
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
-    room.devices().warnings().iter().for_each(|warning| progress.say(warning));
+    room.devices.warnings().iter().for_each(|warning| progress.say(warning));
+    disk_space::require(&session.dataset, disk_space::of_run(&timeline) + disk_space::of_images(images)?)?;
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
@@ -232,21 +233,6 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     if beginning.emulated {
         progress.say("the scanner is EMULATED: this run is a rehearsal and no data");
     }
-}
-
-fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
-    let manifest = images.manifest();
-    let read = |image| {
-        let path = images.path(image);
-        let picture = Picture::read(&path)?;
-        let (found, expected) = ([picture.width, picture.height], manifest.size_px);
-        if found != expected {
-            let what = format!("expected {} x {} pixels, found {} x {}", expected[0], expected[1], found[0], found[1]);
-            return Err(Error::Picture { path, what });
-        }
-        Ok(Sprite::of(&picture))
-    };
-    manifest.images.iter().map(read).collect()
 }
 
 /// The files of a run.

@@ -56,7 +56,10 @@ pub enum Dummies {
 /// When the scanner sends a pulse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "each is about volumes in a way of its own")]
+#[allow(
+    clippy::enum_variant_names,
+    reason = "they are the words of the protocol: every_volume, per_volume, first_volume"
+)]
 pub enum Pulses {
     /// At the beginning of every volume.
     #[default]

@@ -20,7 +20,8 @@ const EMULATED_DELAY_S: f64 = 0.5;
 
 /// What brings pulses and presses.
 pub struct Room {
-    devices: Devices,
+    /// Where they arrive.
+    pub devices: Devices,
     emulated: Option<Emulated>,
 }
 
@@ -66,11 +67,6 @@ impl Room {
         Ok(Room { devices: Devices::open(&trigger, responses.as_ref(), presses)?, emulated })
     }
 
-    /// Where they arrive.
-    pub fn devices(&self) -> &Devices {
-        &self.devices
-    }
-
     /// A run. Once it is armed an emulated scanner begins to send its pulses, and its participant to press a button at
     /// these times, in seconds from onset 0; real ones do so by themselves.
     pub fn perform(
@@ -87,6 +83,13 @@ impl Room {
                 emulated.begin(protocol, &protocol.expected_pulses(timeline.volumes()), presses_s);
             }
         })
+    }
+
+    /// An emulated scanner begins to send these pulses.
+    pub fn start_emulated(&self, protocol: &Protocol, pulses: &Expected) {
+        if let Some(emulated) = &self.emulated {
+            emulated.begin(protocol, pulses, &[]);
+        }
     }
 }
 

@@ -123,8 +123,9 @@ struct Painter {
     background: wgpu::Color,
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
-    /// As it is, and in its other colour.
-    fixation: Option<([wgpu::BindGroup; 2], Place)>,
+    fixation: Option<(wgpu::BindGroup, Place)>,
+    /// The fixation in its other colour.
+    changed_fixation: Option<wgpu::BindGroup>,
     /// What is seen of each target besides its trial.
     targets: Vec<Mark>,
     /// Of a target that is a square.
@@ -196,14 +197,8 @@ impl Window {
         Ok(Window { surface, configuration, device, queue, failure, painter, app, event_loop, facts, pace })
     }
 
-    /// Uploads the images of a set, and the rest of the scene. `changed_rgb` is the fixation's other colour, where it has
-    /// one.
-    pub fn load(
-        &mut self,
-        setup: &ScreenSetup,
-        changed_rgb: Option<[u8; 3]>,
-        images: &[Sprite],
-    ) -> Result<Look, Error> {
+    /// Uploads the images of a set, and the rest of the scene.
+    pub fn load(&mut self, setup: &ScreenSetup, images: &[Sprite]) -> Result<Look, Error> {
         let geometry = Geometry::new(setup, self.facts.screen_px[0]);
         let original_px = images.first().map_or([1, 1], |image| [image.width, image.height]);
         let image_px = geometry.image_px(setup.image_size, original_px);
@@ -221,20 +216,23 @@ impl Window {
             Some(fixation) => {
                 let diameter = geometry.fixation_px(fixation);
                 let place = Place::centred([diameter; 2], window_px)?;
-                let discs = [fixation.rgb, changed_rgb.unwrap_or(fixation.rgb)]
-                    .map(|rgb| painter.upload(device, queue, &Sprite::disc(diameter, rgb), wgpu::FilterMode::Nearest));
-                Some((discs, place))
+                let disc = Sprite::disc(diameter, fixation.rgb);
+                Some((painter.upload(device, queue, &disc, wgpu::FilterMode::Nearest), place))
             }
         };
         self.check_device(Error::NoGraphics)?;
         Ok(Look { image_px, image_deg: image_px.map(|pixels| geometry.degrees(pixels)), background_rgb })
     }
 
-    /// Makes ready to show the targets of a run.
-    pub fn place(&mut self, targets: &[PlannedTarget]) {
+    /// Makes ready to show the targets of a run. `changed_rgb` is the fixation's other colour, where it has one.
+    pub fn place(&mut self, targets: &[PlannedTarget], changed_rgb: Option<[u8; 3]>) {
         let painter = &mut self.painter;
+        let upload = |sprite: &Sprite| painter.upload(&self.device, &self.queue, sprite, wgpu::FilterMode::Nearest);
         let square = Sprite { width: 1, height: 1, rgba: [[SQUARE_GREY; 3].as_slice(), &[255]].concat() };
-        painter.square = Some(painter.upload(&self.device, &self.queue, &square, wgpu::FilterMode::Nearest));
+        let square = upload(&square);
+        let disc = |rgb| Some(upload(&Sprite::disc(painter.fixation.as_ref()?.1.width, rgb)));
+        let changed_fixation = changed_rgb.and_then(disc);
+        (painter.square, painter.changed_fixation) = (Some(square), changed_fixation);
         let image = painter.image_place;
         let mark = |target: &PlannedTarget| match target.kind {
             TargetKind::OneBack => Mark::None,
@@ -377,6 +375,7 @@ impl Painter {
             images: Vec::new(),
             image_place,
             fixation: None,
+            changed_fixation: None,
             targets: Vec::new(),
             square: None,
         }
@@ -448,8 +447,9 @@ impl Painter {
         if let (Mark::Square(place), Some(square)) = (mark, &self.square) {
             draw(square, *place);
         }
-        if let Some((discs, place)) = &self.fixation {
-            draw(&discs[usize::from(matches!(mark, Mark::Fixation))], *place);
+        if let Some((fixation, place)) = &self.fixation {
+            let changed = self.changed_fixation.as_ref().filter(|_| matches!(mark, Mark::Fixation));
+            draw(changed.unwrap_or(fixation), *place);
         }
         drop(pass);
         encoder.finish()

@@ -60,6 +60,9 @@ baud = 19200
 byte = 0x35
 "#;
 
+/// What the images are called.
+const IMAGES: [&str; 2] = ["a", "b"];
+
 /// Refreshes of the simulated screen a second.
 const REFRESH_HZ: f64 = 60.0;
 
@@ -87,20 +90,37 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a fault came to: whether it was dealt with as it should be, and what was seen.
 type Seen = Result<(bool, String), Error>;
 
-/// A fault: its name, what should become of it, and what becomes of it in a folder.
-type Provoked = (&'static str, &'static str, fn(&Path) -> Seen);
+/// A fault that is made on purpose.
+struct Mishap {
+    name: &'static str,
+    /// What a sound program makes of it.
+    promise: &'static str,
+    make: fn(&Path) -> Seen,
+}
 
-const FAULTS: [Provoked; 10] = [
-    ("an undisturbed run", "it raises no alarm", undisturbed),
-    ("dropped frames", "each is counted and later trials keep their places", dropped_frames),
-    ("the first pulse lost", "the run is ambiguous by one volume", first_pulse_lost),
-    ("a pulse lost", "it is missing and the onsets stand", pulse_lost),
-    ("a doubled pulse", "the double is told from the pulse", doubled_pulse),
-    ("a late pulse", "it is off the grid", late_pulse),
-    ("the trigger's box unplugged", "the run goes on to its end", unplugged),
-    ("a full disk, for a while", "the operator hears of it and nothing is lost", full_disk_for_a_while),
-    ("a full disk, to the end", "the whole run is kept elsewhere and brought back", full_disk_to_the_end),
-    ("kill -9", "what is older than 250 ms is recovered", killed),
+const MISHAPS: [Mishap; 10] = [
+    Mishap { name: "an undisturbed run", promise: "it raises no alarm", make: undisturbed },
+    Mishap {
+        name: "dropped frames",
+        promise: "each is counted and later trials keep their places",
+        make: dropped_frames,
+    },
+    Mishap { name: "the first pulse lost", promise: "the run is ambiguous by one volume", make: first_pulse_lost },
+    Mishap { name: "a pulse lost", promise: "it is missing and the onsets stand", make: pulse_lost },
+    Mishap { name: "a doubled pulse", promise: "the double is told from the pulse", make: doubled_pulse },
+    Mishap { name: "a late pulse", promise: "it is off the grid", make: late_pulse },
+    Mishap { name: "the trigger's box unplugged", promise: "the run goes on to its end", make: unplugged },
+    Mishap {
+        name: "a full disk, for a while",
+        promise: "the operator hears of it and nothing is lost",
+        make: full_disk_for_a_while,
+    },
+    Mishap {
+        name: "a full disk, to the end",
+        promise: "the whole run is kept elsewhere and brought back",
+        make: full_disk_to_the_end,
+    },
+    Mishap { name: "kill -9", promise: "what is older than 250 ms is recovered", make: killed },
 ];
 
 /// Makes each fault and tells what became of it, in a fixed order. Takes about ten seconds, and a folder for temporary files.
@@ -109,7 +129,8 @@ pub fn faults(mut tell: impl FnMut(&Finding)) -> Result<Vec<Finding>, Error> {
     let folder = folder.path();
     std::thread::scope(|scope| {
         // All at once: they wait most of the time.
-        let running: Vec<_> = (0..).zip(FAULTS).map(|(n, fault)| scope.spawn(move || face(folder, n, fault))).collect();
+        let running: Vec<_> =
+            (0..).zip(MISHAPS).map(|(n, mishap)| scope.spawn(move || face(folder, n, &mishap))).collect();
         let findings = running.into_iter().map(|fault| {
             let finding = fault.join().expect("a self-test does not panic");
             tell(&finding);
@@ -119,10 +140,11 @@ pub fn faults(mut tell: impl FnMut(&Finding)) -> Result<Vec<Finding>, Error> {
     })
 }
 
-fn face(folder: &Path, number: u32, (name, promise, fault): (&'static str, &str, fn(&Path) -> Seen)) -> Finding {
+fn face(folder: &Path, number: u32, mishap: &Mishap) -> Finding {
+    let Mishap { name, promise, make } = *mishap;
     let mut what = String::new();
     for attempt in 1..=ATTEMPTS {
-        what = match fault(&folder.join(format!("{number}-{attempt}"))) {
+        what = match make(&folder.join(format!("{number}-{attempt}"))) {
             Ok((true, seen)) if attempt == 1 => return Finding::pass(name, format!("{promise}: {seen}")),
             Ok((true, seen)) => {
                 return Finding::pass(name, format!("{promise}: {seen} (attempt {attempt}: a busy machine)"));

@@ -22,6 +22,8 @@ pub struct Finding {
 pub enum Judgement {
     /// It is.
     Pass,
+    /// Only the operator can tell.
+    Look,
     /// A run is possible, and may be worse for it.
     Warn,
     /// It is not.
@@ -32,6 +34,11 @@ impl Finding {
     /// It is as it should be.
     pub fn pass(subject: &'static str, found: impl Into<String>) -> Finding {
         Finding { subject, judgement: Judgement::Pass, found: found.into(), advice: None }
+    }
+
+    /// Only the operator can tell.
+    pub fn look(subject: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { subject, judgement: Judgement::Look, found: found.into(), advice: Some(advice.into()) }
     }
 
     /// A run is possible, and may be worse for it.

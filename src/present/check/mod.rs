@@ -3,6 +3,11 @@
 
 mod faults;
 mod finding;
+mod gate;
+mod machine;
+mod scanner;
+mod screen;
 
 pub use faults::{faults, rehearse_until_killed};
 pub use finding::{Finding, Judgement};
+pub use gate::{Gate, Passage, gate};
