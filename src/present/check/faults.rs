@@ -34,6 +34,9 @@ use crate::study::{self, Fault, Progress, Provenance, RunFacts, Seed, Silent, St
 /// The byte that is a pulse.
 const PULSE: u8 = b'5';
 
+/// What the images are called.
+const IMAGES: [&str; 2] = ["a", "b"];
+
 /// What is rehearsed: 8 trials and 11 volumes in 2.2 s.
 const PROTOCOL: &str = r#"
 task = "faults"
@@ -59,9 +62,6 @@ port = "pseudo-terminal"
 baud = 19200
 byte = 0x35
 "#;
-
-/// What the images are called.
-const IMAGES: [&str; 2] = ["a", "b"];
 
 /// Refreshes of the simulated screen a second.
 const REFRESH_HZ: f64 = 60.0;
@@ -326,9 +326,6 @@ fn trigger_fault(dataset: &Path, disturb: impl FnOnce(&mut Vec<f64>), is_found: 
     Ok((is_found(&run.facts.trigger.verdict) && run.is_whole(), run.to_string()))
 }
 
-/// The images of a rehearsal, by name.
-const IMAGES: [&str; 2] = ["a", "b"];
-
 /// What goes wrong in a rehearsal.
 #[derive(Default)]
 struct Disturbance {
@@ -524,5 +521,35 @@ impl Progress for Operator {
 
     fn say(&self, line: &str) {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(line.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::check::finding::Judgement;
+
+    #[test]
+    fn a_fault_that_is_not_found_fails_with_what_was_seen_or_why_not() {
+        let unseen = Mishap { name: "x", promise: "it is found", make: |_| Ok((false, "nothing".into())) };
+        let finding = face(Path::new("/nonexistent"), 0, &unseen);
+        assert_eq!((finding.judgement, &*finding.found), (Judgement::Fail, "not so that it is found: nothing"));
+        let broken = Mishap { make: |_| Err(Error::TriggerLost), ..unseen };
+        let finding = face(Path::new("/nonexistent"), 0, &broken);
+        assert!(finding.judgement == Judgement::Fail && finding.found.ends_with("before the run began"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_fault_that_is_found_the_second_time_says_that_the_machine_is_busy() {
+        let second = |folder: &Path| Ok((folder.ends_with("0-2"), "seen".into()));
+        let finding = face(Path::new("/d"), 0, &Mishap { name: "x", promise: "it is found", make: second });
+        assert_eq!(finding, Finding::pass("x", "it is found: seen (attempt 2: a busy machine)"));
+    }
+
+    #[test]
+    fn dropped_frames_are_counted_exactly_however_busy_the_machine_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (is_found, seen) = dropped_frames(&folder.path().join("d")).unwrap();
+        assert!(is_found, "{seen}");
     }
 }
