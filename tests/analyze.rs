@@ -123,9 +123,8 @@ impl Study {
                 trial_type: shown.map_or("null".into(), image),
                 stim_file: shown.map(|shown| format!("set/{}.png", image(shown))),
                 image_sha256: shown.map(|shown| set.manifest().images[shown].sha256.clone()),
-                planned_onset_s: None,
                 frames: Some(60),
-                onset_source: None,
+                ..Event::default()
             }
         };
         let events = Events((0..2 * (IMAGES + 1)).map(event).collect());

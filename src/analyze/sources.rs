@@ -12,7 +12,7 @@ use crate::glm::Design;
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, ImageSet, Layer, Models, NULL, RunFacts, file};
+use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -278,7 +278,7 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     };
     for event in &events.0 {
         let name = &event.trial_type;
-        if name == NULL || plan.ignore.contains(name) {
+        if !event.is_of_image() || plan.ignore.contains(name) {
             continue;
         }
         if !images.contains(name) {

@@ -47,6 +47,8 @@ pub enum Stream {
     Targets = 15,
     /// The plain orders that an order is compared with.
     PlainOrders = 16,
+    /// What an emulated participant responds to, and when.
+    EmulatedParticipant = 17,
 }
 
 impl Seed {

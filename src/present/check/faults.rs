@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,15 +19,23 @@ use crate::present::error::Error;
 use crate::present::journal::{self, Account, Beginning, Row, ShownImage};
 use crate::present::order;
 use crate::present::player;
-use crate::present::protocol::{Protocol, SerialSetup};
+use crate::present::protocol::Protocol;
 use crate::present::record;
 use crate::present::recover::{self, Found};
 use crate::present::simulated::SimulatedDisplay;
 use crate::present::timeline::Timeline;
-use crate::present::trigger::{EmulatedScanner, SerialTrigger};
+use crate::present::trigger::Devices;
+use crate::present::trigger::emulated::EmulatedBox;
+use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 use crate::present::writer::{JournalFile, Kept, Medium};
 use crate::study::bids::RunName;
 use crate::study::{self, Fault, Progress, Provenance, RunFacts, Seed, Silent, Stage, Verdict};
+
+/// The byte that is a pulse.
+const PULSE: u8 = b'5';
+
+/// What the images are called.
+const IMAGES: [&str; 2] = ["a", "b"];
 
 /// What is rehearsed: 8 trials and 11 volumes in 2.2 s.
 const PROTOCOL: &str = r#"
@@ -334,7 +343,6 @@ struct Disturbance {
 /// A short run on a simulated screen, with pulses through a pseudo-terminal.
 struct Rehearsal {
     protocol: Protocol,
-    setup: SerialSetup,
     timeline: Timeline,
 }
 
@@ -343,8 +351,7 @@ impl Rehearsal {
         let protocol = Protocol::parse(Path::new("the self-test's protocol"), PROTOCOL)?;
         let order = order::draw(&IMAGES.map(String::from), &protocol, Seed(0), &run_name())?;
         let timeline = Timeline::plan(&protocol, &order, REFRESH_HZ)?;
-        let setup = SerialSetup { port: String::new(), baud: 19200, byte: b'5' };
-        Ok(Rehearsal { protocol, setup, timeline })
+        Ok(Rehearsal { protocol, timeline })
     }
 
     /// When the pulses should come, in seconds from the first.
@@ -370,8 +377,10 @@ impl Rehearsal {
         operator: &dyn Progress,
     ) -> Result<Kept, Error> {
         let Disturbance { pulses_s, stalls, unplugged_after_s } = disturbance;
-        let scanner = EmulatedScanner::new()?;
-        let mut trigger = SerialTrigger::open(&SerialSetup { port: scanner.port(), ..self.setup.clone() })?;
+        let scanner = EmulatedBox::new(&[])?;
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(PULSE) });
+        let mut trigger = Devices::open(&setup, None, channel().1)?;
         let mut plugged_in = Some(scanner);
         let writer = JournalFile::create(&attempt.journal())?.behind(behind).begin(&self.beginning(attempt))?;
         let mut display = SimulatedDisplay::waited_for(REFRESH_HZ, &stalls);
@@ -381,8 +390,8 @@ impl Rehearsal {
             let armed = || {
                 let first = Moment::now().plus(DELAY_S);
                 let pulses_s = pulses_s.unwrap_or_else(|| self.pulses_s());
-                if let Some(scanner) = &mut plugged_in {
-                    scanner.send(self.setup.byte, pulses_s.into_iter().map(move |at_s| first.plus(at_s)));
+                if let Some(scanner) = &plugged_in {
+                    scanner.send(pulses_s.into_iter().map(|at_s| (first.plus(at_s), PULSE)).collect());
                 }
                 if let Some(seconds) = unplugged_after_s {
                     let unplugged = plugged_in.take();
@@ -410,6 +419,7 @@ impl Rehearsal {
             continues: None,
             emulated: true,
             trigger: "a pseudo-terminal".into(),
+            other_devices: Vec::new(),
             image_set: "none".into(),
             image_set_sha256: "00".into(),
             images: IMAGES.map(image).to_vec(),
