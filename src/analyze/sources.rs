@@ -38,6 +38,8 @@ pub struct Request {
     pub participants: Vec<Label>,
     /// The image set (a folder), or a table of model RSMs.
     pub models: PathBuf,
+    /// Regions in place of searchlights: a mask, or an atlas (a `dseg.nii.gz` with a table of names beside it).
+    pub regions: Option<PathBuf>,
     /// The planted regions (a `dseg.nii.gz` with its table of names); where the simulation puts them if `None`.
     pub truth: Option<PathBuf>,
     /// Whether runs of an emulated scanner may be analyzed.
@@ -417,7 +419,7 @@ fn mask_of(bold: &Path) -> PathBuf {
     bold.with_file_name(name_of(bold).replace(BOLD, MASK))
 }
 
-fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
+pub fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
     if grid.matches(other_grid) {
         return Ok(());
     }
@@ -433,6 +435,6 @@ fn no_runs(path: &Path, plan: &Plan) -> Error {
     Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
 }
 
-fn name_of(path: &Path) -> String {
+pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -41,6 +41,8 @@ pub enum Stream {
     ModelViews = 12,
     /// The views that an ascent is checked on.
     CheckViews = 13,
+    /// Which image is given the label of which, inside every searchlight.
+    LabelPermutations = 20,
 }
 
 impl Seed {

@@ -1,0 +1,78 @@
+//! How far the RSM of a searchlight repeats from run to run.
+
+use rayon::prelude::*;
+
+use crate::analyze::searchlight::Searchlight;
+use crate::analyze::searchlight::first_order::FirstOrder;
+use crate::analyze::searchlight::instructions::Instructions;
+use crate::analyze::searchlight::kernel::{self, Scratch, Source};
+use crate::analyze::searchlight::patterns::Patterns;
+use crate::rsa::NoiseCeiling;
+use crate::study::Progress;
+
+/// Centres that a thread takes at a time.
+const CHUNK: usize = 64;
+
+/// How far the RSM around each centre repeats; NaN where any part of it is undefined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reliability {
+    /// The second-order similarity of the RSMs of two halves: the runs in odd places, averaged, and those in even places.
+    pub split_half: Vec<f64>,
+    /// The noise ceiling of the RSMs of single runs. Crossnobis has none: one run has no cross-validated distance.
+    pub ceiling: Option<Vec<NoiseCeiling>>,
+}
+
+impl Searchlight<'_> {
+    /// The reliability of the neural RSM over runs, in the order of time. `None` where there are not enough of them: two, for
+    /// crossnobis four.
+    pub fn reliability(&self, runs: &[Patterns], progress: &dyn Progress) -> Option<Reliability> {
+        let crossnobis = self.first_order == FirstOrder::Crossnobis;
+        if runs.len() < if crossnobis { 4 } else { 2 } {
+            return None;
+        }
+        let half = |first: usize| runs.iter().skip(first).step_by(2).cloned().collect::<Vec<_>>();
+        let halves = [half(0), half(1)].map(|runs| (Patterns::mean(&runs), if crossnobis { runs } else { Vec::new() }));
+        let instructions = Instructions::of_this_machine();
+        let centres = self.centres();
+        let stage = progress.stage("reliability", centres as u64);
+        let undefined = NoiseCeiling { lower: f64::NAN, upper: f64::NAN };
+        let mut found = vec![(f64::NAN, undefined); centres];
+        found.par_chunks_mut(CHUNK).enumerate().for_each_init(
+            || Scratch::new(runs[0].images(), self.predictors, self.largest()),
+            |scratch, (chunk, found)| {
+                for (row, (split_half, ceiling)) in found.iter_mut().enumerate() {
+                    if !self.gather(chunk * CHUNK + row, &mut scratch.inside) {
+                        continue;
+                    }
+                    let mut vector = |patterns, runs| {
+                        let source = Source { patterns, runs, first_order: self.first_order, noise: self.noise };
+                        kernel::measure(instructions, &source, scratch).ok()?;
+                        Some(self.seen(scratch.rsm()))
+                    };
+                    let of_halves = halves.each_ref().map(|(mean, runs)| vector(mean, runs));
+                    if let [Some(odd), Some(even)] = &of_halves {
+                        *split_half = self.predictors.second_order().of(odd, even);
+                    }
+                    if !crossnobis
+                        && let Some(vectors) = runs.iter().map(|run| vector(run, &[])).collect::<Option<Vec<_>>>()
+                    {
+                        *ceiling = NoiseCeiling::of(&vectors, self.predictors.second_order());
+                    }
+                }
+                stage.advance(found.len() as u64);
+            },
+        );
+        drop(stage);
+        let (split_half, ceiling) = found.into_iter().unzip();
+        Some(Reliability { split_half, ceiling: (!crossnobis).then_some(ceiling) })
+    }
+
+    /// An RSM as the second-order similarity takes it.
+    fn seen(&self, rsm: &[f64]) -> Vec<f64> {
+        if self.predictors.second_order().takes_dissimilarities() {
+            rsm.iter().map(|&similarity| self.first_order.dissimilarity(similarity)).collect()
+        } else {
+            rsm.to_vec()
+        }
+    }
+}
