@@ -260,3 +260,82 @@ pub(super) fn in_blocks(vectors: &[Vec<f64>], length: usize, behind: f64) -> Vec
     };
     vectors.chunks(LANES).flat_map(of_block).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::reference;
+
+    fn models(uppers: &[[f64; 6]]) -> Models {
+        let rsms = uppers.iter().map(|upper| Rsm::from_upper(4, upper.to_vec()).unwrap()).collect();
+        let layers = (0..uppers.len()).map(|layer| Layer::new(format!("l{layer}")).unwrap()).collect();
+        Models::new(["a", "b", "c", "d"].map(String::from).to_vec(), layers, rsms)
+    }
+
+    const APART: [[f64; 6]; 2] = [[0.1, 0.5, 0.2, 0.7, 0.3, 0.4], [0.3, 0.4, 0.1, 0.9, 0.5, 0.2]];
+
+    #[test]
+    fn natural_photographs_leave_what_the_prototype_found() {
+        let Some(folder) = reference::shared("images/natural16") else { return };
+        let (_, columns) = reference::columns(&folder.join("layer_similarity_pearson.csv"));
+        let c = Symmetric::from_fn(12, |i, j| columns[1 + i][j]);
+        let round = |value: f64| (value * 100.0).round() / 100.0;
+        let mean = |values: &[f64]| round(values.iter().sum::<f64>() / values.len() as f64);
+        let most = |values: &[f64]| round(values.iter().fold(0.0, |most: f64, value| most.max(*value)));
+        // Mean and largest |r| between layers; mean and smallest r with the layer's own RSM; mean and largest mean |r| of a
+        // layer's predictor with the RSMs of other layers.
+        let figures = |reading: Reading| {
+            let (weights, between) = (reading.weights(&c).unwrap(), reading.between(&c).unwrap());
+            let between: Vec<f64> = pairs(12).map(|(i, j)| between.get(i, j).abs()).collect();
+            let own: Vec<f64> = reading.retained(&c).unwrap().iter().map(|share| share.sqrt()).collect();
+            let with = |layer: usize, other: usize| -> f64 {
+                let product = |k: usize| (0..12).map(|j| weights[layer][j] * c.get(j, k)).sum::<f64>();
+                product(other) / (0..12).map(|k| weights[layer][k] * product(k)).sum::<f64>().sqrt()
+            };
+            let others: Vec<f64> = (0..12)
+                .flat_map(|layer| (0..12).filter(move |other| *other != layer).map(move |other| (layer, other)))
+                .map(|(layer, other)| with(layer, other).abs())
+                .collect();
+            let least = round(own.iter().fold(1.0, |least: f64, value| least.min(*value)));
+            [mean(&between), most(&between), mean(&own), least, mean(&others)]
+        };
+        assert_eq!(figures(Reading::Plain), [0.78, 0.97, 1.0, 1.0, 0.78]);
+        assert_eq!(figures(Reading::AllOthers), [0.19, 0.61, 0.27, 0.17, 0.0]);
+        assert_eq!(figures(Reading::Preceding), [0.0, 0.0, 0.4, 0.22, 0.16]);
+        assert_eq!(figures(Reading::Symmetric), [0.0, 0.0, 0.6, 0.51, 0.23]);
+        let condition = Collinearity::of(&c).condition_number;
+        assert!((290.0..700.0).contains(&condition), "{condition}");
+    }
+
+    #[test]
+    fn columns_come_reading_by_reading_and_partial_correlations_last() {
+        let readings = [Reading::Partial, Reading::AllOthers, Reading::Plain];
+        let predictors = Predictors::new(&models(&APART), SecondOrder::Pearson, &readings, Regress::Values).unwrap();
+        let found: Vec<_> = predictors.columns().iter().map(|column| (column.layer, column.reading)).collect();
+        let both = |reading| [(0, reading), (1, reading)];
+        assert_eq!(found, [both(Reading::Plain), both(Reading::AllOthers), both(Reading::Partial)].concat());
+        assert_eq!((predictors.products(), predictors.layers(), predictors.images()), (4, 2, 4));
+    }
+
+    #[test]
+    fn layers_that_depend_on_each_other_are_refused_with_the_most_alike() {
+        let sum = [0, 1, 2, 3, 4, 5].map(|at| APART[0][at] + 2.0 * APART[1][at]);
+        let refused = |models: &Models| {
+            let readings = [Reading::AllOthers];
+            Predictors::new(models, SecondOrder::Pearson, &readings, Regress::Values).unwrap_err().to_string()
+        };
+        let message = refused(&models(&[APART[0], APART[1], sum]));
+        assert!(message.contains("depend on each other") && message.contains("l1 and l2"), "{message}");
+        assert!(refused(&models(&APART[..1])).contains("only one layer"));
+    }
+
+    #[test]
+    fn readings_that_a_second_order_similarity_does_not_have_are_refused() {
+        let refused = |method, reading, regress| {
+            Predictors::new(&models(&APART), method, &[reading], regress).unwrap_err().to_string()
+        };
+        assert!(refused(SecondOrder::Cosine, Reading::AllOthers, Regress::Values).contains("needs a correlation"));
+        assert!(refused(SecondOrder::Pearson, Reading::Preceding, Regress::Ranks).contains("\"spearman\" alone"));
+        assert!(refused(SecondOrder::Spearman, Reading::Partial, Regress::Values).contains("partial"));
+    }
+}

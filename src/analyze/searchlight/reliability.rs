@@ -76,3 +76,57 @@ impl Searchlight<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::analyze::reference;
+    use crate::rsa::{NoiseCeiling, SecondOrder};
+
+    const METHODS: [(&str, SecondOrder); 8] = [
+        ("cosine", SecondOrder::Cosine),
+        ("corr", SecondOrder::Pearson),
+        ("spearman", SecondOrder::Spearman),
+        ("rho-a", SecondOrder::RhoA),
+        ("tau-a", SecondOrder::KendallTauA),
+        ("tau-b", SecondOrder::KendallTauB),
+        ("cosine_cov", SecondOrder::WhitenedCosine),
+        ("corr_cov", SecondOrder::WhitenedPearson),
+    ];
+
+    fn method(name: &str) -> SecondOrder {
+        METHODS.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    fn records(path: std::path::PathBuf) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_path(path).unwrap();
+        reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn second_order_similarities_and_noise_ceilings_are_those_of_rsatoolbox() {
+        let Some(folder) = reference::folder("d_rdm") else { return };
+        let Some(models) = reference::folder("a_searchlight") else { return };
+        let (_, subjects) = reference::columns(&folder.join("subject_rdms.csv"));
+        let (names, models) = reference::columns(&models.join("model_rsm_uppertri.csv"));
+        let compared = records(folder.join("exp_compare_models_subjects.csv"));
+        assert_eq!(compared.len(), METHODS.len() * 12 * 10);
+        for row in compared {
+            let model = names.iter().position(|name| *name == row[1]).unwrap();
+            let model: Vec<f64> = models[model].iter().map(|similarity| 1.0 - similarity).collect();
+            let found = method(&row[0]).of(&model, &subjects[1 + row[2].parse::<usize>().unwrap()]);
+            let difference = (found - row[3].parse::<f64>().unwrap()).abs();
+            assert!(difference < 1e-12, "{row:?}: {difference:e}");
+        }
+        for row in records(folder.join("exp_noise_ceiling.csv")) {
+            let found = NoiseCeiling::of(&subjects[1..], method(&row[0]));
+            let [lower, upper] = [1, 2].map(|column| row[column].parse::<f64>().unwrap());
+            assert!((found.lower - lower).abs() < 1e-12 && (found.upper - upper).abs() < 1e-12, "{row:?}");
+        }
+        let nili = records(folder.join("exp_noise_ceiling_nili_formula.csv"));
+        for (row, method) in nili.iter().zip([SecondOrder::Pearson, SecondOrder::Spearman]) {
+            let found = NoiseCeiling::of(&subjects[1..], method);
+            let [lower, upper] = [1, 2].map(|column| row[column].parse::<f64>().unwrap());
+            assert!((found.lower - lower).abs() < 1e-12 && (found.upper - upper).abs() < 1e-12, "{row:?}");
+        }
+    }
+}
