@@ -10,12 +10,8 @@ use crate::analyze::searchlight::predictors::Predictors;
 use crate::analyze::searchlight::scores::Undefined;
 use crate::rsa::{SecondOrder, Whitening, is_constant, pair_count};
 
-/// Ranks are counted with so many numbers at a time: a register of AVX-512, two of AVX2.
-const KEYS: usize = 16;
-/// Similarities in -1..=1 times this are whole numbers of 31 bits.
-const KEY_SCALE: f64 = (1 << 30) as f64;
-/// Added to a number of up to 2^51 it leaves that number, rounded, in the last bits.
-const TO_WHOLE: f64 = 1.5 * (1u64 << 52) as f64;
+/// Ranks are counted with so many numbers at a time: as many sums as there must be for none to wait for the one before it.
+const KEYS: usize = 32;
 
 /// What the RSM of a searchlight is computed from.
 #[derive(Clone, Copy)]
@@ -38,13 +34,15 @@ pub struct Scratch {
     products: Vec<Block>,
     /// The same over runs.
     total: Vec<Block>,
+    /// Sums of the gathered values of each image.
+    sums: Vec<Block>,
     means: Vec<Block>,
     /// The sum of squares of each image, then one over its root.
     squares: Vec<Block>,
     /// The neural RSM's upper triangle (similarities), filled up to whole blocks.
     rsm: Vec<Block>,
     pairs: usize,
-    keys: Vec<[i32; KEYS]>,
+    keys: Vec<[f32; KEYS]>,
     ranks: Vec<Block>,
     /// What is multiplied with the weights of the predictors: as long as they are.
     pub unit: Vec<f64>,
@@ -61,11 +59,12 @@ impl Scratch {
             gathered: blocks(width * voxels),
             products: blocks(width * LANES * width),
             total: blocks(width * LANES * width),
+            sums: blocks(width),
             means: blocks(width),
             squares: blocks(width),
             rsm: blocks(pairs.div_ceil(LANES)),
             pairs,
-            keys: vec![[i32::MAX; KEYS]; pairs.div_ceil(KEYS)],
+            keys: vec![[f32::INFINITY; KEYS]; pairs.div_ceil(KEYS)],
             ranks: blocks(pairs.div_ceil(LANES)),
             unit: vec![0.0; predictors.length()],
             scores: blocks(predictors.width()),
@@ -137,10 +136,26 @@ fn gram<const WIDE: bool>(
     scratch: &mut Scratch,
 ) {
     let (count, width) = (scratch.inside.len(), patterns.width());
+    // Deviations from the mean over voxels: here from the first voxel's values, and what that is too much of is taken out
+    // of the products. Since that voxel is one of them, the products are at most `count` + 1 times too large, which costs
+    // two or three of sixteen digits.
+    let shifted = first_order == FirstOrder::Pearson && whitening.is_none();
     for block in 0..width {
         let gathered = &mut scratch.gathered[block * count..][..count];
+        let mut sum = [0.0; LANES];
+        let shift = if shifted { *patterns.block(scratch.inside[0], block) } else { [0.0; LANES] };
         for (to, &place) in gathered.iter_mut().zip(&scratch.inside) {
-            *to = patterns.blocks(place as usize)[block];
+            let values = patterns.block(place, block);
+            for lane in 0..LANES {
+                to[lane] = values[lane] - shift[lane];
+                sum[lane] += to[lane];
+            }
+        }
+        if shifted {
+            scratch.sums[block] = sum;
+            for lane in 0..LANES {
+                scratch.means[block][lane] = shift[lane] + sum[lane] / count as f64;
+            }
         }
     }
     if first_order.is_distance() {
@@ -171,7 +186,7 @@ fn gram<const WIDE: bool>(
             }
         }
     }
-    if first_order == FirstOrder::Pearson {
+    if first_order == FirstOrder::Pearson && !shifted {
         for block in 0..width {
             let gathered = &mut scratch.gathered[block * count..][..count];
             let mut sum = [0.0; LANES];
@@ -203,6 +218,17 @@ fn gram<const WIDE: bool>(
             } else {
                 put(0, &tile::<0, 4>(a, b));
                 put(4, &tile::<4, 4>(a, b));
+            }
+        }
+    }
+    if shifted {
+        for image in 0..patterns.images() {
+            let excess = scratch.sums[image / LANES][image % LANES] / count as f64;
+            for block in image / LANES..width {
+                let (products, sums) = (&mut scratch.products[image * width + block], &scratch.sums[block]);
+                for lane in 0..LANES {
+                    products[lane] -= excess * sums[lane];
+                }
             }
         }
     }
@@ -286,8 +312,7 @@ fn compare_inner<const WIDE: bool>(
     let pairs = scratch.pairs;
     match predictors.second_order() {
         SecondOrder::Spearman => {
-            let bounded = !first_order.is_distance();
-            rank(&scratch.rsm, bounded, pairs, &mut scratch.keys, &mut scratch.ranks);
+            rank(&scratch.rsm, pairs, &mut scratch.keys, &mut scratch.ranks);
             unit(&scratch.ranks, (pairs + 1) as f64 / 2.0, pairs, &mut scratch.unit)?;
         }
         SecondOrder::Pearson => {
@@ -357,35 +382,31 @@ fn sum(blocks: impl Iterator<Item = Block>, count: usize) -> f64 {
 /// Average ranks of the first `count` values: 1 + how many are smaller + half of how many others are equal. Counting all
 /// pairs is quicker here than sorting: it has no branch, and many values go at a time.
 ///
-/// It is done first with values rounded to 31 bits, twice as many at a time (`bounded` says that they lie in -1..=1). If no
-/// two of those are equal the ranks are right, and they are then the numbers from 1 to n and known by their sum.
+/// It is done first with values in single precision, twice as many at a time. If no two of those are equal the ranks are
+/// right, and they are then the numbers from 1 to n and known by their sum. Counts are numbers with a point: of whole ones the
+/// compiler would add up many keys side by side, and run out of registers.
 #[inline(always)]
-fn rank(values: &[Block], bounded: bool, count: usize, keys: &mut [[i32; KEYS]], ranks: &mut [Block]) {
+fn rank(values: &[Block], count: usize, keys: &mut [[f32; KEYS]], ranks: &mut [Block]) {
     let flat = &values.as_flattened()[..count];
-    let scale = if bounded {
-        KEY_SCALE
-    } else {
-        KEY_SCALE / flat.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()))
-    };
     for (key, value) in keys.as_flattened_mut().iter_mut().zip(flat) {
-        *key = value.mul_add(scale, TO_WHOLE).to_bits() as i32;
+        *key = *value as f32;
     }
-    let mut total = 0i64;
+    let mut total = 0.0;
     for (block, ranks) in keys.iter().zip(ranks.chunks_mut(KEYS / LANES)) {
-        let mut smaller = [0i32; KEYS];
+        let mut places = [1.0f32; KEYS];
         for &key in &keys.as_flattened()[..count] {
             for lane in 0..KEYS {
-                smaller[lane] += i32::from(key < block[lane]);
+                places[lane] += if key < block[lane] { 1.0 } else { 0.0 };
             }
         }
-        for (rank, smaller) in ranks.as_flattened_mut().iter_mut().zip(smaller) {
-            *rank = f64::from(smaller + 1);
+        for (rank, place) in ranks.as_flattened_mut().iter_mut().zip(places) {
+            *rank = f64::from(place);
         }
     }
     for rank in &ranks.as_flattened()[..count] {
-        total += *rank as i64;
+        total += rank;
     }
-    if total == (count * (count + 1) / 2) as i64 && scale.is_finite() {
+    if total == (count * (count + 1) / 2) as f64 {
         return;
     }
     for (block, ranks) in values.iter().zip(ranks.iter_mut()) {
@@ -408,27 +429,27 @@ mod tests {
     use super::*;
     use crate::rsa::average_ranks;
 
-    fn ranks(values: &[f64], bounded: bool) -> Vec<f64> {
+    fn ranks(values: &[f64]) -> Vec<f64> {
         let mut blocks = vec![[0.0; LANES]; values.len().div_ceil(LANES)];
         blocks.as_flattened_mut()[..values.len()].copy_from_slice(values);
-        let (mut keys, mut found) = (vec![[i32::MAX; KEYS]; values.len().div_ceil(KEYS)], blocks.clone());
-        rank(&blocks, bounded, values.len(), &mut keys, &mut found);
+        let (mut keys, mut found) = (vec![[f32::INFINITY; KEYS]; values.len().div_ceil(KEYS)], blocks.clone());
+        rank(&blocks, values.len(), &mut keys, &mut found);
         found.as_flattened()[..values.len()].to_vec()
     }
 
     #[test]
     fn ranks_by_counting_are_average_ranks() {
         let tied = [0.5, -1.0, 0.5, 2.0, 0.5, -1.0, 0.0, -0.0, 9.0, 0.25, 2.0];
-        assert_eq!(ranks(&tied, false), average_ranks(&tied));
+        assert_eq!(ranks(&tied), average_ranks(&tied));
         let apart: Vec<f64> = (0..121).map(|at| f64::from(at * 37 % 121) / 121.0 - 0.5).collect();
-        assert_eq!(ranks(&apart, true), average_ranks(&apart));
+        assert_eq!(ranks(&apart), average_ranks(&apart));
     }
 
     #[test]
     fn values_closer_than_the_keys_can_tell_keep_their_order() {
         let near = [0.3, 0.3 + 1e-15, 0.3 - 1e-15, 1.0, -1.0, 0.7];
-        assert_eq!(ranks(&near, true), [3.0, 4.0, 2.0, 6.0, 1.0, 5.0]);
-        let small = [1e-310, 2e-310, 0.0];
-        assert_eq!(ranks(&small, false), [2.0, 3.0, 1.0]);
+        assert_eq!(ranks(&near), [3.0, 4.0, 2.0, 6.0, 1.0, 5.0]);
+        assert_eq!(ranks(&[1e-310, 2e-310, 0.0]), [2.0, 3.0, 1.0]);
+        assert_eq!(ranks(&[1e300, -1e300, 2e300, -2e300]), [3.0, 2.0, 4.0, 1.0]);
     }
 }

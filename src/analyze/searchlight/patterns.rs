@@ -64,9 +64,10 @@ impl Patterns {
         self.images.div_ceil(LANES)
     }
 
-    /// A voxel's values.
-    pub fn blocks(&self, voxel: usize) -> &[Block] {
-        &self.blocks[voxel * self.width()..][..self.width()]
+    /// A block of a voxel's values.
+    #[inline(always)]
+    pub fn block(&self, voxel: u32, block: usize) -> &Block {
+        &self.blocks[voxel as usize * self.width() + block]
     }
 }
 
