@@ -78,7 +78,7 @@ fn analyze(
     output: &Output,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    let (mask, runs) = patterns(participant, models, progress)?;
+    let (mask, runs, noise) = patterns(plan, participant, models, progress)?;
     let SearchlightPlan { min_coverage, first_order, .. } = plan.searchlight;
     let permutations = plan.permutations.map(|permutations| {
         let seed = permutations.seed.of(&format!("sub-{}", participant.label));
@@ -91,6 +91,10 @@ fn analyze(
     let light = match centres {
         Centres::Around(shape) => Searchlight::new(&mask, shape, min_coverage, first_order, predictors),
         Centres::Regions(_) => Searchlight::of_regions(&regions, min_coverage, first_order, predictors),
+    };
+    let light = match &noise {
+        Some(noise) => light.whitened(noise),
+        None => light,
     };
     let scores = light.run(&runs, permutations.as_ref(), progress);
     let reliability = light.reliability(&runs, progress);
@@ -140,16 +144,17 @@ fn enough_runs(plan: &Plan, participant: &Participant) -> Result<(), Error> {
     Ok(())
 }
 
-/// The betas of all images in each run, and the voxels that have them: those of the mask whose time course is finite and
-/// varies in every run.
+/// The betas of all images in each run, the voxels that have them (those of the mask whose time course is finite and
+/// varies in every run), and the noise, if the plan wants patterns whitened.
 fn patterns(
+    plan: &Plan,
     participant: &Participant,
     models: &ModelSource,
     progress: &dyn Progress,
-) -> Result<(Mask, Vec<Patterns>), Error> {
+) -> Result<(Mask, Vec<Patterns>, Option<Noise>), Error> {
     let (mask, images) = (&participant.mask, models.models.images().len());
     let mut usable = vec![true; mask.len()];
-    let mut betas = Vec::with_capacity(participant.runs.len());
+    let (mut betas, mut residuals) = (Vec::new(), Vec::new());
     let stage = progress.stage("first level", participant.runs.len() as u64);
     for run in &participant.runs {
         let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
@@ -157,6 +162,9 @@ fn patterns(
             *usable &= here;
         }
         betas.push(first_level::betas(&run.estimator, &series, mask.len()));
+        if plan.searchlight.noise.is_some() {
+            residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
+        }
         stage.advance(1);
     }
     drop(stage);
@@ -169,8 +177,17 @@ fn patterns(
         Patterns::new(images, &kept)
     };
     let runs = betas.into_iter().map(of_run).collect();
+    let noise = plan.searchlight.noise.map(|covariance| {
+        let of_voxel = |&place: &usize| {
+            residuals
+                .iter()
+                .flat_map(move |(volumes, residuals)| residuals[place * volumes..][..*volumes].iter().copied())
+        };
+        let volumes = participant.runs.iter().map(|run| run.volumes).sum();
+        Noise::new(covariance, volumes, kept.iter().flat_map(of_voxel).collect())
+    });
     let voxels = kept.iter().map(|&place| mask.voxels()[place]).collect();
-    Ok((Mask::new(mask.grid().clone(), voxels), runs))
+    Ok((Mask::new(mask.grid().clone(), voxels), runs, noise))
 }
 
 fn shape(plan: &Plan, participant: &Participant) -> Result<Shape, Error> {

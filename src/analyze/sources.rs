@@ -92,6 +92,8 @@ pub struct Run {
     pub emulated: bool,
     /// A row for each image of the models: see [`Design::estimator`].
     pub estimator: Vec<Vec<f64>>,
+    /// See [`Design::basis`]; empty unless patterns are whitened.
+    pub basis: Vec<Vec<f64>>,
     /// The number of columns of its design.
     pub columns: usize,
 }
@@ -248,9 +250,10 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let images = models.models.images();
     let design = Design::new(images, &events.0, confounds, plan.first_level.high_pass_hz, &times_s);
     let estimator = design.estimator().map_err(|what| Error::Design { run: name.clone(), what })?;
+    let basis = plan.searchlight.noise.map_or_else(Vec::new, |_| design.basis());
     let trials = events.0.iter().filter(|event| images.contains(&event.trial_type)).count();
     let (bold, mask, columns) = (bold.to_owned(), mask_of(bold), design.names().len());
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, columns })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, basis, columns })
 }
 
 /// The TR, and the time at which the first volume counts as taken.

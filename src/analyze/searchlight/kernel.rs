@@ -10,8 +10,15 @@ use crate::analyze::searchlight::predictors::Predictors;
 use crate::analyze::searchlight::scores::Undefined;
 use crate::rsa::{SecondOrder, Whitening, is_constant, pair_count};
 
-/// Ranks are counted with so many numbers at a time: as many sums as there must be for none to wait for the one before it.
-const KEYS: usize = 32;
+/// Ranks are counted with so many numbers at a time, a register of AVX2, and so many of these: as many sums as there must be
+/// for none to wait for the one before it.
+const KEYS: usize = 8;
+const ROWS: usize = 4;
+
+/// Half a block.
+const HALF: usize = LANES / 2;
+
+type Keys = [[f32; KEYS]; ROWS];
 
 /// What the RSM of a searchlight is computed from.
 #[derive(Clone, Copy)]
@@ -42,7 +49,7 @@ pub struct Scratch {
     /// The neural RSM's upper triangle (similarities), filled up to whole blocks.
     rsm: Vec<Block>,
     pairs: usize,
-    keys: Vec<[f32; KEYS]>,
+    keys: Vec<Keys>,
     ranks: Vec<Block>,
     /// What is multiplied with the weights of the predictors: as long as they are.
     pub unit: Vec<f64>,
@@ -64,7 +71,7 @@ impl Scratch {
             squares: blocks(width),
             rsm: blocks(pairs.div_ceil(LANES)),
             pairs,
-            keys: vec![[f32::INFINITY; KEYS]; pairs.div_ceil(KEYS)],
+            keys: vec![[[f32::INFINITY; KEYS]; ROWS]; pairs.div_ceil(KEYS * ROWS)],
             ranks: blocks(pairs.div_ceil(LANES)),
             unit: vec![0.0; predictors.length()],
             scores: blocks(predictors.width()),
@@ -145,10 +152,13 @@ fn gram<const WIDE: bool>(
         let mut sum = [0.0; LANES];
         let shift = if shifted { *patterns.block(scratch.inside[0], block) } else { [0.0; LANES] };
         for (to, &place) in gathered.iter_mut().zip(&scratch.inside) {
-            let values = patterns.block(place, block);
+            let mut values = *patterns.block(place, block);
             for lane in 0..LANES {
-                to[lane] = values[lane] - shift[lane];
-                sum[lane] += to[lane];
+                values[lane] -= shift[lane];
+            }
+            *to = values;
+            for lane in 0..LANES {
+                sum[lane] += values[lane];
             }
         }
         if shifted {
@@ -204,10 +214,10 @@ fn gram<const WIDE: bool>(
             scratch.means[block] = mean;
         }
     }
+    let gathered = |block: usize| &scratch.gathered[block * count..][..count];
     for left in 0..width {
         for right in left..width {
-            let a = &scratch.gathered[left * count..][..count];
-            let b = &scratch.gathered[right * count..][..count];
+            let (a, b) = (gathered(left), gathered(right));
             let mut put = |first: usize, tile: &[Block]| {
                 for (row, block) in tile.iter().enumerate() {
                     scratch.products[(left * LANES + first + row) * width + right] = *block;
@@ -217,7 +227,20 @@ fn gram<const WIDE: bool>(
                 put(0, &tile::<0, 8>(a, b));
             } else {
                 put(0, &tile::<0, 4>(a, b));
-                put(4, &tile::<4, 4>(a, b));
+                if left < right {
+                    put(4, &tile::<4, 4>(a, b));
+                }
+            }
+        }
+    }
+    if !WIDE {
+        // Of the last rows of a block with itself only the last lanes are above the diagonal.
+        for left in (0..width).step_by(2) {
+            let blocks = [left, (left + 1).min(width - 1)];
+            for (block, corner) in blocks.into_iter().zip(corners(blocks.map(gathered))) {
+                for (row, lanes) in corner.iter().enumerate() {
+                    scratch.products[(block * LANES + HALF + row) * width + block][HALF..].copy_from_slice(lanes);
+                }
             }
         }
     }
@@ -242,6 +265,22 @@ fn tile<const FROM: usize, const ROWS: usize>(left: &[Block], right: &[Block]) -
         for row in 0..ROWS {
             for lane in 0..LANES {
                 sums[row][lane] = a[FROM + row].mul_add(b[lane], sums[row][lane]);
+            }
+        }
+    }
+    sums
+}
+
+/// The products of the last four images of two blocks with themselves, summed over voxels.
+#[inline(always)]
+fn corners(blocks: [&[Block]; 2]) -> [[[f64; HALF]; HALF]; 2] {
+    let mut sums = [[[0.0; HALF]; HALF]; 2];
+    for (a, b) in blocks[0].iter().zip(blocks[1]) {
+        for (sums, values) in sums.iter_mut().zip([a, b]) {
+            for row in 0..HALF {
+                for lane in 0..HALF {
+                    sums[row][lane] = values[HALF + row].mul_add(values[HALF + lane], sums[row][lane]);
+                }
             }
         }
     }
@@ -316,7 +355,7 @@ fn compare_inner<const WIDE: bool>(
             unit(&scratch.ranks, (pairs + 1) as f64 / 2.0, pairs, &mut scratch.unit)?;
         }
         SecondOrder::Pearson => {
-            let mean = sum(scratch.rsm.iter().copied(), pairs) / pairs as f64;
+            let mean = sum(&scratch.rsm, pairs) / pairs as f64;
             unit(&scratch.rsm, mean, pairs, &mut scratch.unit)?;
         }
         other => {
@@ -358,7 +397,13 @@ fn unit(values: &[Block], mean: f64, count: usize, unit: &mut [f64]) -> Result<(
     }
     // Behind the last value there are zeros, up to a whole number of blocks.
     let (blocks, _) = unit.as_chunks::<LANES>();
-    let squares = sum(blocks.iter().map(|block| block.map(|value| value * value)), usize::MAX);
+    let mut squares = [0.0; LANES];
+    for block in blocks {
+        for lane in 0..LANES {
+            squares[lane] = block[lane].mul_add(block[lane], squares[lane]);
+        }
+    }
+    let squares: f64 = squares.iter().sum();
     if is_constant(squares, mean, count) {
         return Err(Undefined::ConstantRsm);
     }
@@ -369,14 +414,15 @@ fn unit(values: &[Block], mean: f64, count: usize, unit: &mut [f64]) -> Result<(
 
 /// The sum of the first `count` values: lane by lane, then over the lanes.
 #[inline(always)]
-fn sum(blocks: impl Iterator<Item = Block>, count: usize) -> f64 {
+fn sum(values: &[Block], count: usize) -> f64 {
+    let (whole, rest) = values.as_flattened()[..count].as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (at, block) in blocks.enumerate() {
+    for block in whole {
         for lane in 0..LANES {
-            sums[lane] += if at * LANES + lane < count { block[lane] } else { 0.0 };
+            sums[lane] += block[lane];
         }
     }
-    sums.iter().sum()
+    sums.iter().chain(rest).sum()
 }
 
 /// Average ranks of the first `count` values: 1 + how many are smaller + half of how many others are equal. Counting all
@@ -386,27 +432,25 @@ fn sum(blocks: impl Iterator<Item = Block>, count: usize) -> f64 {
 /// right, and they are then the numbers from 1 to n and known by their sum. Counts are numbers with a point: of whole ones the
 /// compiler would add up many keys side by side, and run out of registers.
 #[inline(always)]
-fn rank(values: &[Block], count: usize, keys: &mut [[f32; KEYS]], ranks: &mut [Block]) {
+fn rank(values: &[Block], count: usize, keys: &mut [Keys], ranks: &mut [Block]) {
     let flat = &values.as_flattened()[..count];
-    for (key, value) in keys.as_flattened_mut().iter_mut().zip(flat) {
+    for (key, value) in keys.as_flattened_mut().as_flattened_mut().iter_mut().zip(flat) {
         *key = *value as f32;
     }
-    let mut total = 0.0;
-    for (block, ranks) in keys.iter().zip(ranks.chunks_mut(KEYS / LANES)) {
-        let mut places = [1.0f32; KEYS];
-        for &key in &keys.as_flattened()[..count] {
-            for lane in 0..KEYS {
-                places[lane] += if key < block[lane] { 1.0 } else { 0.0 };
+    for (block, ranks) in keys.iter().zip(ranks.chunks_mut(KEYS * ROWS / LANES)) {
+        let mut places = [[1.0f32; KEYS]; ROWS];
+        for &key in &keys.as_flattened().as_flattened()[..count] {
+            for row in 0..ROWS {
+                for lane in 0..KEYS {
+                    places[row][lane] += if key < block[row][lane] { 1.0 } else { 0.0 };
+                }
             }
         }
-        for (rank, place) in ranks.as_flattened_mut().iter_mut().zip(places) {
-            *rank = f64::from(place);
+        for (rank, place) in ranks.as_flattened_mut().iter_mut().zip(places.as_flattened()) {
+            *rank = f64::from(*place);
         }
     }
-    for rank in &ranks.as_flattened()[..count] {
-        total += rank;
-    }
-    if total == (count * (count + 1) / 2) as f64 {
+    if sum(ranks, count) == (count * (count + 1) / 2) as f64 {
         return;
     }
     for (block, ranks) in values.iter().zip(ranks.iter_mut()) {
@@ -432,7 +476,8 @@ mod tests {
     fn ranks(values: &[f64]) -> Vec<f64> {
         let mut blocks = vec![[0.0; LANES]; values.len().div_ceil(LANES)];
         blocks.as_flattened_mut()[..values.len()].copy_from_slice(values);
-        let (mut keys, mut found) = (vec![[f32::INFINITY; KEYS]; values.len().div_ceil(KEYS)], blocks.clone());
+        let (mut keys, mut found) =
+            (vec![[[f32::INFINITY; KEYS]; ROWS]; values.len().div_ceil(KEYS * ROWS)], blocks.clone());
         rank(&blocks, values.len(), &mut keys, &mut found);
         found.as_flattened()[..values.len()].to_vec()
     }
