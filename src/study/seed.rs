@@ -49,6 +49,8 @@ pub enum Stream {
     PlainOrders = 16,
     /// What an emulated participant responds to, and when.
     EmulatedParticipant = 17,
+    /// Which image is given the label of which, inside every searchlight.
+    LabelPermutations = 20,
 }
 
 impl Seed {
