@@ -4,6 +4,7 @@
 mod design;
 mod error;
 mod first_level;
+pub mod group;
 mod maps;
 mod plan;
 #[cfg(test)]

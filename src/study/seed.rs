@@ -41,6 +41,10 @@ pub enum Stream {
     ModelViews = 12,
     /// The views that an ascent is checked on.
     CheckViews = 13,
+    /// The signs that participants' maps are given in a group test.
+    SignFlips = 20,
+    /// Which participants a bootstrap draws.
+    Bootstrap = 21,
 }
 
 impl Seed {
