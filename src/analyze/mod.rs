@@ -1,6 +1,7 @@
 //! Finds the layers in the brain: a BIDS dataset with preprocessed series, models and a [`Plan`] go in; for each
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
+pub mod compare;
 mod design;
 mod error;
 mod first_level;
@@ -13,6 +14,7 @@ mod searchlight;
 mod sources;
 mod sphere;
 mod summary;
+mod threads;
 
 pub use error::Error;
 pub use plan::{FirstLevel, Hrf, Plan, SearchlightPlan};
@@ -36,9 +38,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Ve
         progress.say(&in_words(plan, participant, sphere, &models));
     }
 
-    let threads = request.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|source| Error::Threads { threads, source })?;
+    let pool = threads::pool(request.threads)?;
     let claim = |participant: &Participant| Output::claim(&request.output.join(format!("sub-{}", participant.label)));
     let outputs = participants.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let mut summaries = Vec::new();

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
+use crate::analyze::group::plan::GroupPlan;
 use crate::rsa::SecondOrder;
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
@@ -30,6 +31,9 @@ pub struct Plan {
     pub first_level: FirstLevel,
     /// How RSMs are compared throughout the brain.
     pub searchlight: SearchlightPlan,
+    /// How participants' maps are brought together; only the group level needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupPlan>,
 }
 
 /// How the response to each image is estimated.
@@ -72,6 +76,13 @@ impl Plan {
     /// Reads a plan.
     pub fn read(path: &Path) -> Result<Plan, Error> {
         Ok(file::read_toml(path)?)
+    }
+
+    /// What the names of all maps have in common: `task-layers_space-T1w_res-2`.
+    pub fn maps_name(&self) -> String {
+        let entity =
+            |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
+        format!("task-{}{}{}", self.task, entity("space", &self.space), entity("res", &self.res))
     }
 }
 

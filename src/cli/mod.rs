@@ -2,6 +2,8 @@
 
 #[cfg(feature = "analyze")]
 mod analyze;
+#[cfg(feature = "analyze")]
+mod compare;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "synthesize")]
@@ -63,6 +65,8 @@ enum Command {
     #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
+    Compare(compare::Arguments),
+    #[cfg(feature = "analyze")]
     Report(report::Arguments),
     #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
     Demo(demo::Arguments),
@@ -112,6 +116,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Compare(arguments) => compare::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Report(arguments) => report::run(arguments),
         #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]

@@ -23,6 +23,15 @@ pub struct OneSample {
     basis: Vec<Vec<f64>>,
 }
 
+/// A sample with other numbers of its participants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resampled {
+    /// The means.
+    pub means: Vec<f64>,
+    /// The t statistic; 0 where the values that were drawn are all 0.
+    pub t: Vec<f64>,
+}
+
 /// Covariates, centred and orthonormal: a row of participants each. See [`Covariates::new`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Covariates(Vec<Vec<f64>>);
@@ -80,10 +89,7 @@ impl OneSample {
                 map.iter_mut().zip(&along).for_each(|(value, along)| *value -= weight * along);
             }
         }
-        let mut squares = vec![0.0; voxels];
-        for map in values.chunks_exact(voxels) {
-            squares.iter_mut().zip(map).for_each(|(squares, value)| *squares += value * value);
-        }
+        let squares = squares(&values, voxels);
         let mean = vec![1.0 / (participants as f64).sqrt(); participants];
         let basis = std::iter::once(mean).chain(covariates.0.iter().cloned()).collect();
         OneSample { participants, voxels, values, squares, basis }
@@ -112,6 +118,43 @@ impl OneSample {
         }
         means.iter_mut().for_each(|mean| *mean /= self.participants as f64);
         means
+    }
+
+    /// The values of a participant, freed of the covariates.
+    pub fn of_participant(&self, participant: usize) -> &[f64] {
+        &self.values[participant * self.voxels..][..self.voxels]
+    }
+
+    /// The sample of the differences with another one of the same participants, voxels and covariates.
+    pub fn less(&self, other: &OneSample) -> OneSample {
+        assert_eq!((&self.basis, self.voxels), (&other.basis, other.voxels), "samples of one design");
+        let values: Vec<f64> = self.values.iter().zip(&other.values).map(|(a, b)| a - b).collect();
+        OneSample { squares: squares(&values, self.voxels), values, basis: self.basis.clone(), ..*self }
+    }
+
+    /// The sample in which each participant stands `draws` times, as many in all as there are participants.
+    pub fn resampled(&self, draws: &[f64]) -> Resampled {
+        assert_eq!(draws.len(), self.participants, "a number for each participant");
+        let (mut means, mut t) = (vec![0.0; self.voxels], vec![0.0; self.voxels]);
+        let (count, freedom) = (self.participants as f64, self.degrees_of_freedom() as f64);
+        for from in (0..self.voxels).step_by(BLOCK) {
+            let to = self.voxels.min(from + BLOCK);
+            let (means, squares) = (&mut means[from..to], &mut t[from..to]);
+            for (map, &draws) in self.values.chunks_exact(self.voxels).zip(draws).filter(|(_, draws)| **draws != 0.0) {
+                for ((sum, squares), value) in means.iter_mut().zip(squares.iter_mut()).zip(&map[from..to]) {
+                    *sum += draws * value;
+                    *squares += draws * value * value;
+                }
+            }
+            for (mean, t) in means.iter_mut().zip(squares) {
+                let squares = *t;
+                *mean /= count;
+                // A participant who makes up a whole resample must not divide by 0.
+                let rest = (squares - count * *mean * *mean).max(squares * f64::EPSILON);
+                *t = if squares > 0.0 { *mean / (rest / freedom / count).sqrt() } else { 0.0 };
+            }
+        }
+        Resampled { means, t }
     }
 
     /// The t statistic at each voxel with these weights of the participants: all 1 as they are, 1 and -1 flipped.
@@ -155,6 +198,16 @@ impl OneSample {
         }
     }
 
+    /// For each row of the design's basis, the mean's first, the sums over participants of row x sign x value at some voxels.
+    pub fn projections(&self, signs: &[f64], voxels: std::ops::Range<usize>, sums: &mut Vec<Vec<f64>>) {
+        sums.resize(self.basis.len(), Vec::new());
+        for (sums, row) in sums.iter_mut().zip(&self.basis) {
+            sums.resize(voxels.len(), 0.0);
+            let weights: Vec<f64> = row.iter().zip(signs).map(|(row, sign)| row * sign).collect();
+            self.weighted(voxels.start, &weights, sums);
+        }
+    }
+
     /// The weighted sums over participants of a block of voxels, in the order of the participants.
     fn weighted(&self, from: usize, weights: &[f64], sums: &mut [f64]) {
         sums.fill(0.0);
@@ -162,6 +215,15 @@ impl OneSample {
             sums.iter_mut().zip(&map[from..]).for_each(|(sum, value)| *sum += weight * value);
         }
     }
+}
+
+/// The sums of squares over participants.
+fn squares(values: &[f64], voxels: usize) -> Vec<f64> {
+    let mut squares = vec![0.0; voxels];
+    for map in values.chunks_exact(voxels) {
+        squares.iter_mut().zip(map).for_each(|(squares, value)| *squares += value * value);
+    }
+    squares
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -185,6 +247,16 @@ mod tests {
         assert_eq!(test.means(), [2.0, 0.0]);
         // Flipping everybody flips t.
         assert_eq!(test.t(&[-1.0; 3]), t.iter().map(|t| -t).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_resample_of_everybody_once_is_the_sample() {
+        let values: Vec<f64> = (0..40).map(|place| f64::from(place * 7 % 11) - 4.5).collect();
+        let test = OneSample::new(8, values, &Covariates::default());
+        let same = test.resampled(&[1.0; 8]);
+        assert_eq!(same.means, test.means());
+        assert!(same.t.iter().zip(test.t(&[1.0; 8])).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert_eq!(test.resampled(&[8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).means, test.of_participant(0));
     }
 
     #[test]
