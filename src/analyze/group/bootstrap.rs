@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn an_interval_holds_the_middle_of_the_resamples() {
         let values = (0..=100).rev().map(f64::from).chain([f64::NAN]);
-        let expected = Estimate { value: Some(40.0), low: Some(5.0), high: Some(95.0), resamples: 101 };
-        assert_eq!(Estimate::new(40.0, values, 0.9), expected);
+        let expected = Estimate { value: Some(40.0), low: Some(25.0), high: Some(75.0), resamples: 101 };
+        assert_eq!(Estimate::new(40.0, values, 0.5), expected);
         let none = Estimate { value: None, low: None, high: None, resamples: 0 };
         assert_eq!(Estimate::new(f64::NAN, [f64::NAN], 0.9), none);
     }

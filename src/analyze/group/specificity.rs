@@ -225,12 +225,13 @@ mod tests {
             for voxel in 0..300 {
                 let layer = best.layer[voxel];
                 assert!(means.iter().all(|mean| mean[voxel] <= means[layer][voxel]));
-                let with_best = pairs(3).zip(&t).filter(|((a, b), _)| *a == layer || *b == layer).map(|(_, t)| t);
-                let p = |t: &Vec<Vec<f64>>| {
+                let has_best = |((a, b), _): &((usize, usize), &Vec<Vec<f64>>)| *a == layer || *b == layer;
+                let with_best: Vec<&Vec<Vec<f64>>> = pairs(3).zip(&t).filter(has_best).map(|(_, t)| t).collect();
+                let p = |t: &&Vec<Vec<f64>>| {
                     t.iter().filter(|flip| flip[voxel].abs() >= t[0][voxel].abs() - 1e-9).count() as f64 / 256.0
                 };
-                assert_eq!(best.p[voxel], with_best.clone().map(p).fold(0.0, f64::max));
-                let p_fwe = with_best.map(|t| null.p(t[0][voxel].abs(), 1e-9)).fold(0.0, f64::max);
+                assert_eq!(best.p[voxel], with_best.iter().map(p).fold(0.0, f64::max));
+                let p_fwe = with_best.iter().map(|t| null.p(t[0][voxel].abs(), 1e-9)).fold(0.0, f64::max);
                 assert_eq!(best.p_fwe[voxel], p_fwe);
             }
             assert!(best.layer[..30].iter().all(|&layer| layer == 1) && best.margin[..30].iter().all(|&m| m > 1.0));
