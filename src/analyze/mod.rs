@@ -2,7 +2,6 @@
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
 pub mod compare;
-mod design;
 mod error;
 mod first_level;
 pub mod group;

@@ -2,10 +2,16 @@
 
 #[cfg(feature = "analyze")]
 mod analyze;
+#[cfg(feature = "present")]
+mod check;
+#[cfg(any(feature = "synthesize", feature = "present"))]
+mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
+#[cfg(feature = "present")]
+mod design;
 #[cfg(feature = "synthesize")]
 mod figures;
 #[cfg(feature = "synthesize")]
@@ -52,6 +58,10 @@ enum Command {
     Fingerprint(fingerprint::Arguments),
     #[cfg(feature = "synthesize")]
     Select(select::Arguments),
+    #[cfg(feature = "present")]
+    Check(check::Arguments),
+    #[cfg(feature = "present")]
+    Design(design::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "present")]
@@ -104,6 +114,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Select(arguments) => select::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Check(arguments) => check::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Design(arguments) => design::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "present")]

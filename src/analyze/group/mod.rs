@@ -65,7 +65,9 @@ pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Resu
         ));
     };
     let name = plan.maps_name();
-    let maps = GroupMaps::read(&request.output, &request.participants, Some(&name), group.fisher_z)?;
+    // A t needs a degree of freedom.
+    let fewest = 2 + group.covariates.len();
+    let maps = GroupMaps::read(&request.output, &request.participants, Some(&name), fewest, group.fisher_z)?;
     if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
         let what = "was made by another plan than the one given: only its [group] section may differ";
         return Err(Error::misfit(&maps.participants[0].summary, what));
@@ -77,17 +79,8 @@ pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Resu
     };
     let contrasts =
         group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;
-    let participants = maps.participants.len();
-    if participants < 2 + group.covariates.len() {
-        let what = format!(
-            "there are maps of {participants} participant{}, too few for a test with {} covariates",
-            if participants == 1 { "" } else { "s" },
-            group.covariates.len()
-        );
-        return Err(Error::NotFound { path: request.output.clone(), what });
-    }
     let covariates = participants::covariates(&request.bids, &group.covariates, &maps.labels())?;
-    let flips = Flips::new(participants, group.flips, group.seed);
+    let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
     progress.say(&in_words(group, &maps, &flips));
 
     let output = Output::claim(&request.output.join("group"))?;

@@ -64,9 +64,19 @@ struct FoundLayer {
 impl GroupMaps {
     /// Reads the maps of all `wanted` participants below `root`, of everybody who has some if nobody is named. `name` is what
     /// stands between the participant and the kind of map in the names of the files; without it there must be one such name.
-    /// With `fisher_z`, similarities r become atanh r.
-    pub fn read(root: &Path, wanted: &[Label], name: Option<&str>, fisher_z: bool) -> Result<GroupMaps, Error> {
+    /// With `fisher_z`, similarities r become atanh r. Fewer participants than `fewest` are an error.
+    pub fn read(
+        root: &Path,
+        wanted: &[Label],
+        name: Option<&str>,
+        fewest: usize,
+        fisher_z: bool,
+    ) -> Result<GroupMaps, Error> {
         let (name, participants) = find(root, wanted, name)?;
+        if participants.len() < fewest {
+            let what = format!("expected the maps of at least {fewest} participants, found {}", participants.len());
+            return Err(Error::NotFound { path: root.into(), what });
+        }
         let first = &participants[0];
         for other in &participants[1..] {
             let misfit = |what: &str| {
