@@ -219,13 +219,15 @@ impl Tested {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
     use crate::analyze::group::connectivity::Connectivity;
     use crate::analyze::group::one_sample::Covariates;
     use crate::analyze::group::tfce::TfceExponents;
     use crate::analyze::reference;
-    use crate::brain::Mask;
-    use crate::study::{Seed, Silent};
+    use crate::brain::{Grid, Mask};
+    use crate::study::{Seed, Silent, Stream};
 
     const USUAL: TfceExponents = TfceExponents { extent: 0.5, height: 2.0 };
 
@@ -316,6 +318,32 @@ mod tests {
                 let error = (expected * (1.0 - expected) / 4000.0).sqrt();
                 assert!((found - expected).abs() <= 4.0 * error + 1e-3, "{found} instead of {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn without_an_effect_any_voxel_is_found_as_often_as_alpha_says() {
+        let unit = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let mask = Mask::new(Grid { dims: [5, 5, 4], affine: unit }, (0..100).collect());
+        let neighbours = Neighbours::new(&mask, Connectivity::Faces);
+        let age =
+            Covariates::new(&[(0..10).map(|participant| f64::from(participant * participant)).collect()]).unwrap();
+        for covariates in [Covariates::default(), age] {
+            let mut found = [0; 3];
+            for study in 0..400 {
+                let mut generator = Seed(study).stream(Stream::SimulatedNoise, 0);
+                let values = (0..10 * 100).map(|_| generator.random::<f64>() - 0.5).collect();
+                let sample = OneSample::new(10, values, &covariates);
+                let tfce = Some(Tfce::new(&neighbours, USUAL));
+                let test = SignFlip { neighbours: &neighbours, tail: Tail::Positive, tfce, cluster_t: Some(2.0) };
+                let tested = test.test(&sample, &Flips::new(10, 99, Seed(study)), &Silent);
+                let p = tested.corrected(Tail::Positive, &tested.nulls);
+                for (found, p) in found.iter_mut().zip([&p.t, p.tfce.as_ref().unwrap(), &p.mass]) {
+                    *found += usize::from(p.iter().any(|&p| p <= 0.1));
+                }
+            }
+            // 40 of 400 expected, with a standard deviation of 6.
+            assert!(found.iter().all(|found| (16..=64).contains(found)), "{found:?}");
         }
     }
 
