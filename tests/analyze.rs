@@ -291,6 +291,48 @@ fn planted_layers_are_found_where_they_are() {
 }
 
 #[test]
+fn the_group_level_reads_what_the_participants_left() {
+    let study = Study::new();
+    study.command().assert().success();
+    let group = "[group]\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n";
+    std::fs::write(study.path("plan.toml"), format!("{PLAN}{group}")).unwrap();
+    let level = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.arg("analyze").arg(study.folder.path()).arg(study.path("maps")).arg("group");
+        command.arg("--plan").arg(study.path("plan.toml")).output().unwrap()
+    };
+    let error = String::from_utf8(level().stderr).unwrap();
+    assert!(error.contains("at least 2 participants, found 1"), "{error}");
+
+    // Two more brains, not quite the same.
+    for (label, weight) in [("02", 0.5), ("03", 0.8)] {
+        let func = study.path(format!("maps/sub-{label}/func"));
+        std::fs::create_dir_all(&func).unwrap();
+        for (path, bytes) in contents(&study.maps()) {
+            let name = path.file_name().unwrap().to_str().unwrap().replace("sub-01", &format!("sub-{label}"));
+            if name.contains("_stat-spearman_") && name.ends_with(".nii.gz") {
+                let mut map = nifti_file::read_volume(&path).unwrap();
+                map.data.iter_mut().for_each(|value| *value *= weight);
+                nifti_file::write_volume(&func.join(name), &map).unwrap();
+            } else {
+                std::fs::write(func.join(name), bytes).unwrap();
+            }
+        }
+    }
+    level().assert().success();
+    let summary: Value = file::read_json(&study.path("maps/group/task-layers_desc-group_summary.json")).unwrap();
+    assert_eq!((&summary["flips"], &summary["smallest_p"]), (&8.into(), &0.125.into()));
+    let undefined = self::summary(&study.maps(), "sub-01_task-layers")["undefined_centres"].as_u64().unwrap();
+    assert_eq!((&summary["voxels"], &summary["missing_voxels"]), (&(343 - undefined).into(), &0.into()));
+    let layers: Vec<&Value> = summary["layers"].as_array().unwrap().iter().map(|layer| &layer["name"]).collect();
+    assert_eq!(layers, ["conv1", "conv2_reduce"]);
+    let best = nifti_file::read_volume(&study.path("maps/group/task-layers_desc-bestlayer_dseg.nii.gz")).unwrap();
+    let of_one = nifti_file::read_volume(&study.maps().join("sub-01_task-layers_desc-bestlayer_dseg.nii.gz")).unwrap();
+    let same = (0..best.data.len()).filter(|&voxel| best.data[voxel] == of_one.data[voxel] || best.data[voxel] == 0.0);
+    assert_eq!(same.count(), best.data.len());
+}
+
+#[test]
 fn one_thread_and_eight_write_the_same_bytes() {
     let study = Study::new();
     let written = ["1", "8"].map(|threads| {

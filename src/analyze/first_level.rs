@@ -155,6 +155,8 @@ mod tests {
             duration_s: 1.0,
             trial_type: images[k * k % 2].clone(),
             stim_file: None,
+            response_time_s: None,
+            response_button: None,
             image_sha256: None,
             planned_onset_s: None,
             frames: None,

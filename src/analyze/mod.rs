@@ -1,8 +1,10 @@
 //! Finds the layers in the brain: a BIDS dataset with preprocessed series, models and a [`Plan`] go in; for each
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
+pub mod compare;
 mod error;
 mod first_level;
+pub mod group;
 mod maps;
 mod plan;
 #[cfg(test)]
@@ -11,6 +13,7 @@ mod regions;
 mod searchlight;
 mod sources;
 mod summary;
+mod threads;
 
 pub use error::Error;
 pub use plan::{FirstLevel, Hrf, PermutationPlan, Plan, ResidualPlan, SearchlightPlan};
@@ -46,9 +49,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Ve
         progress.say(&in_words(plan, participant, centres, &models, &predictors));
     }
 
-    let threads = request.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|source| Error::Threads { threads, source })?;
+    let pool = threads::pool(request.threads)?;
     let claim = |participant: &Participant| Output::claim(&request.output.join(format!("sub-{}", participant.label)));
     let outputs = participants.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let mut summaries = Vec::new();

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
+use crate::analyze::group::plan::GroupPlan;
 use crate::analyze::searchlight::{Extent, FirstOrder, Regress};
 use crate::rsa::{Covariance, Reading, SecondOrder};
 use crate::study::bids::Label;
@@ -37,6 +38,9 @@ pub struct Plan {
     /// How often the labels of the images are permuted in every searchlight; without it never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permutations: Option<PermutationPlan>,
+    /// How participants' maps are brought together; only the group level needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupPlan>,
 }
 
 /// How the response to each image is estimated.
@@ -164,6 +168,13 @@ impl Plan {
         let regress = if second_order == SecondOrder::Spearman { Regress::Ranks } else { Regress::Values };
         let readings = if second_order.takes_dissimilarities() { vec![] } else { vec![Reading::AllOthers] };
         self.residual.clone().unwrap_or(ResidualPlan { readings, regress })
+    }
+
+    /// What the names of all maps have in common: `task-layers_space-T1w_res-2`.
+    pub fn maps_name(&self) -> String {
+        let entity =
+            |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
+        format!("task-{}{}{}", self.task, entity("space", &self.space), entity("res", &self.res))
     }
 }
 

@@ -411,9 +411,7 @@ impl Truth {
 
 /// What the names of a participant's results begin with: all runs of the task together.
 pub fn stem(label: &Label, plan: &Plan) -> String {
-    let entity =
-        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
-    format!("sub-{label}_task-{}{}{}", plan.task, entity("space", &plan.space), entity("res", &plan.res))
+    format!("sub-{label}_{}", plan.maps_name())
 }
 
 fn mask_of(bold: &Path) -> PathBuf {
