@@ -42,7 +42,7 @@ pub fn betas(estimator: &[Vec<f64>], series: &Series, voxels: usize) -> Vec<f64>
 }
 
 /// What a design does not explain of each voxel's time course: `residuals[voxel * volumes + t]`, in double precision. `basis`
-/// is [`crate::analyze::design::Design::basis`].
+/// is [`crate::glm::Design::basis`].
 pub fn residuals(basis: &[Vec<f64>], series: &Series, voxels: usize) -> Vec<f64> {
     let mut residuals = vec![0.0; voxels * series.volumes];
     residuals.par_chunks_mut(series.volumes).enumerate().for_each(|(voxel, course)| {
