@@ -119,26 +119,31 @@ fn analyze(
         cluster_t: group.cluster_t,
     };
     let stage = progress.stage("sign flips", (flips.len() * (layers.len() + contrasts.len())) as u64);
-    let of_layers = samples.iter().map(|sample| (sample.means(), test(group.tail).test(sample, flips, &*stage)));
-    let of_layers: Vec<(Vec<f64>, Tested)> = of_layers.collect();
-    let of_contrast = |&[a, b]: &[usize; 2]| {
-        let difference = samples[a].less(&samples[b]);
-        (difference.means(), test(Tail::Both).test(&difference, flips, &*stage))
+    let alone = |name: String, label: String, sample: &OneSample, tail: Tail| Alone {
+        name,
+        label,
+        means: sample.means(),
+        tested: test(tail).test(sample, flips, &*stage),
     };
-    let of_contrasts: Vec<(Vec<f64>, Tested)> = contrasts.iter().map(of_contrast).collect();
+    let of_layer =
+        |(layer, sample): (&Layer, &OneSample)| alone(layer.to_string(), layer.bids_label(), sample, group.tail);
+    let of_layers: Vec<Alone> = layers.iter().zip(&samples).map(of_layer).collect();
+    let of_contrast = |&[a, b]: &[usize; 2]| {
+        let (first, second) = (&layers[a], &layers[b]);
+        let label = format!("{}vs{}", first.bids_label(), second.bids_label());
+        alone(format!("{first} - {second}"), label, &samples[a].less(&samples[b]), Tail::Both)
+    };
+    let of_contrasts: Vec<Alone> = contrasts.iter().map(of_contrast).collect();
     drop(stage);
 
-    let means: Vec<&[f64]> = of_layers.iter().map(|(means, _)| means.as_slice()).collect();
+    let means: Vec<&[f64]> = of_layers.iter().map(|map| map.means.as_slice()).collect();
     let specificity = specificity_maps(&samples, &means, flips, progress);
     let best = best_summary(&layers, &specificity, group.alpha);
     let (critical_t, overlap) = overlap_of(group, &samples, &of_layers, flips, progress);
 
-    let layer_names = layers.iter().map(|layer| (layer.to_string(), layer.bids_label()));
-    let contrast_names =
-        group.contrasts.iter().map(|[a, b]| (format!("{a} - {b}"), format!("{}vs{}", a.bids_label(), b.bids_label())));
-    let mut tested = corrected(layer_names.zip(of_layers).collect(), group.tail);
+    let mut tested = corrected(of_layers, group.tail);
     let count = tested.len();
-    tested.extend(corrected(contrast_names.zip(of_contrasts).collect(), Tail::Both));
+    tested.extend(corrected(of_contrasts, Tail::Both));
     let mut figures: Vec<MapSummary> = tested.iter().map(|map| map.summary(&mask, group.alpha)).collect();
     let of_contrasts = figures.split_off(count);
 
@@ -173,13 +178,21 @@ fn analyze(
     Ok(summary)
 }
 
+/// A map that was tested, but not yet corrected for the others of its family.
+struct Alone {
+    name: String,
+    label: String,
+    means: Vec<f64>,
+    tested: Tested,
+}
+
 /// Maps of one family with the p values of each by itself and of the whole family.
-fn corrected(maps: Vec<((String, String), (Vec<f64>, Tested))>, tail: Tail) -> Vec<TestedMap> {
+fn corrected(maps: Vec<Alone>, tail: Tail) -> Vec<TestedMap> {
     if maps.is_empty() {
         return Vec::new();
     }
-    let all = Nulls::of_all(&maps.iter().map(|(_, (_, tested))| &tested.nulls).collect::<Vec<_>>());
-    let of_map = |((name, label), (means, tested)): ((String, String), (Vec<f64>, Tested))| {
+    let all = Nulls::of_all(&maps.iter().map(|map| &map.tested.nulls).collect::<Vec<_>>());
+    let of_map = |Alone { name, label, means, tested }: Alone| {
         let [own, all] = [&tested.nulls, &all].map(|nulls| tested.corrected(tail, nulls));
         TestedMap { name, label, tail, means, tested, own, all }
     };
@@ -233,11 +246,11 @@ fn best_summary(layers: &[Layer], maps: &SpecificityMaps, alpha: f64) -> Vec<Bes
 fn overlap_of(
     group: &GroupPlan,
     samples: &[OneSample],
-    of_layers: &[(Vec<f64>, Tested)],
+    of_layers: &[Alone],
     flips: &Flips,
     progress: &dyn Progress,
 ) -> (f64, Option<(OverlapEstimate, Option<f64>)>) {
-    let all = Null::of_all(of_layers.iter().map(|(_, tested)| &tested.nulls.t));
+    let all = Null::of_all(of_layers.iter().map(|map| &map.tested.nulls.t));
     let critical_t = all.critical(group.alpha);
     let Some(plan) = group.overlap.as_ref().filter(|_| pairs(samples.len()).next().is_some()) else {
         return (critical_t, None);

@@ -127,11 +127,9 @@ impl GroupMaps {
                     }
                     .into());
                 }
-                if fisher_z {
-                    if let Some(wrong) = volume.data.iter().find(|value| value.abs() > 1.0) {
-                        let what = format!("{wrong} is no correlation: say `fisher_z = false`");
-                        return Err(Error::misfit(path, what));
-                    }
+                if fisher_z && let Some(wrong) = volume.data.iter().find(|value| value.abs() > 1.0) {
+                    let what = format!("{wrong} is no correlation: say `fisher_z = false`");
+                    return Err(Error::misfit(path, what));
                 }
                 misses.resize(volume.data.len(), false);
                 // A correlation of 1 has no finite z.
