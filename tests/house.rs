@@ -14,8 +14,8 @@ const FLOORS: [&[&str]; 5] = [
 
 const HOMES: [(&str, &str); 6] = [
     ("nifti", "brain/nifti_file.rs"),
-    ("winit", "present/window"),
-    ("wgpu", "present/window"),
+    ("winit", "present/window/"),
+    ("wgpu", "present/window/"),
     ("serialport", "present/"),
     ("tch", "synthesize/"),
     ("indicatif", "cli/progress.rs"),
