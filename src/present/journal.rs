@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::present::clock::Moment;
-use crate::present::display::DisplayFacts;
+use crate::present::display::{DisplayFacts, Unseen};
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
 use crate::present::timeline::PlannedTrial;
@@ -57,6 +57,19 @@ pub enum Row {
         at_ns: Moment,
         /// Which.
         frame: u64,
+        /// How the time is known.
+        source: OnsetSource,
+        /// The number of the screen's refresh, where its server or driver counts them.
+        sequence: Option<u64>,
+    },
+    /// A frame was given to the screen and not seen, or nobody can tell when.
+    Unseen {
+        /// When that became known.
+        at_ns: Moment,
+        /// The frame that it was meant for.
+        frame: u64,
+        /// Why.
+        why: Unseen,
     },
     /// A trial began.
     Onset {
@@ -84,8 +97,10 @@ pub enum Row {
         at_ns: Moment,
         /// The frame that came.
         frame: u64,
-        /// How many refreshes passed without a new frame.
+        /// How many refreshes passed without a new frame, by the time since the flip before.
         missed: u64,
+        /// The same by the numbers of the refreshes, where there are any.
+        missed_by_sequence: Option<u64>,
     },
     /// The run ended.
     End {

@@ -6,9 +6,11 @@ mod display;
 mod error;
 mod journal;
 mod order;
+mod pace;
 mod player;
 mod protocol;
 mod record;
+mod refresh;
 mod session;
 #[cfg(test)]
 mod simulated;

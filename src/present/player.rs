@@ -1,10 +1,13 @@
 //! The player: follows a timeline frame by frame, on any display and with any trigger.
 //!
 //! Which frame is shown is a function of the time since the first stored volume. A frame that comes late is recorded and
-//! moves nothing that follows. Between flips there is no file access and no waiting lock.
+//! moves nothing that follows. What became of a frame is written down when it is known, which may be while later ones are
+//! under way. Between flips there is no file access and no waiting lock.
+
+use std::collections::VecDeque;
 
 use crate::present::clock::Moment;
-use crate::present::display::{Display, Flip, Scene};
+use crate::present::display::{Answer, Display, Fate, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
 use crate::present::timeline::Timeline;
@@ -13,6 +16,12 @@ use crate::present::trigger::{Signal, Trigger};
 /// How far, in frames, a flip may be from its place before it counts as another frame. More than a half, so that a screen
 /// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
 const SLACK_FRAMES: f64 = 0.75;
+
+/// For how many frames the photodiode's patch is white at the onset of an image: long enough for a slow screen.
+const PATCH_FRAMES: u64 = 3;
+
+/// How many frames may be under way before memory is asked for; one is, where the display answers in time.
+const UNDER_WAY: usize = 64;
 
 /// Shows the empty screen until the pulse of the first stored volume comes, and returns its moment; `None` if the user
 /// aborted before.
@@ -39,7 +48,8 @@ pub fn wait(
         if display.abort_asked() {
             return Ok(None);
         }
-        display.show(Scene { image: None })?;
+        display.show(Scene::default())?;
+        while display.answer().is_some() {}
     }
 }
 
@@ -51,43 +61,122 @@ pub fn follow(
     trigger: &mut dyn Trigger,
     journal: &Journal,
 ) -> Result<Ending, Error> {
-    let frames_since_start = |at: Moment| at.seconds_since(start) * timeline.refresh_hz();
-    let mut last: Option<u64> = None;
-    let mut on: Option<usize> = None;
+    let mut ledger = Ledger::new(start, timeline.refresh_hz(), journal);
+    let (mut shown_trial, mut shown_from) = (None, 0);
     let ending = loop {
         if display.abort_asked() {
             break Ending::Aborted;
         }
-        let aimed_at = frame_near(frames_since_start(display.next_flip()), last.map(|last| last + 1));
-        if aimed_at >= timeline.end_frame() {
+        let frame = ledger.aim(display.next_flip());
+        if frame >= timeline.end_frame() {
             break Ending::Complete;
         }
-        let trial = timeline.trial_at(aimed_at);
-        let Flip { at, source } =
-            display.show(Scene { image: trial.and_then(|trial| timeline.trials()[trial].image) })?;
-        let frame = frame_near(frames_since_start(at), Some(aimed_at)).max(aimed_at);
-        journal.put(Row::Flip { at_ns: at, frame })?;
-        if let Some(missed) = last.and_then(|last| (frame - last).checked_sub(2)).map(|more| more + 1) {
-            journal.put(Row::Late { at_ns: at, frame, missed })?;
+        let trial = timeline.trial_at(frame);
+        if trial != shown_trial {
+            (shown_trial, shown_from) = (trial, frame);
         }
-        if trial != on {
-            if let Some(trial) = on {
-                journal.put(Row::Offset { at_ns: at, frame, trial })?;
-            }
-            if let Some(trial) = trial {
-                journal.put(Row::Onset { at_ns: at, frame, trial, source })?;
-            }
-            on = trial;
+        let image = trial.and_then(|trial| timeline.trials()[trial].image);
+        let patch_is_white = image.is_some() && frame < shown_from + PATCH_FRAMES;
+        let shown = display.show(Scene { image, patch_is_white })?;
+        ledger.hand_over(HandedOver { shown, frame, trial });
+        while let Some(answer) = display.answer() {
+            ledger.note(answer)?;
         }
-        last = Some(frame);
         while let Some(signal) = trigger.poll() {
             journal.put(row(signal))?;
         }
     };
+    display.settle();
+    while let Some(answer) = display.answer() {
+        ledger.note(answer)?;
+    }
     while let Some(signal) = trigger.poll() {
         journal.put(row(signal))?;
     }
     Ok(ending)
+}
+
+/// The frames of a run: those that are under way, and what is known of those before.
+struct Ledger<'a> {
+    start: Moment,
+    refresh_hz: f64,
+    journal: &'a Journal,
+    under_way: VecDeque<HandedOver>,
+    // The frame after the newest.
+    next: Option<u64>,
+    last: Option<Flip>,
+    // The trial that is on the screen.
+    on: Option<usize>,
+}
+
+/// A frame that was given to the display.
+struct HandedOver {
+    // The display's number of it.
+    shown: u64,
+    // The frame that it is meant for.
+    frame: u64,
+    trial: Option<usize>,
+}
+
+impl<'a> Ledger<'a> {
+    fn new(start: Moment, refresh_hz: f64, journal: &'a Journal) -> Ledger<'a> {
+        let under_way = VecDeque::with_capacity(UNDER_WAY);
+        Ledger { start, refresh_hz, journal, under_way, next: None, last: None, on: None }
+    }
+
+    fn frames_since_start(&self, at: Moment) -> f64 {
+        at.seconds_since(self.start) * self.refresh_hz
+    }
+
+    /// The frame that a flip at this moment would be.
+    fn aim(&self, at: Moment) -> u64 {
+        frame_near(self.frames_since_start(at), self.next)
+    }
+
+    fn hand_over(&mut self, frame: HandedOver) {
+        self.next = Some(frame.frame + 1);
+        self.under_way.push_back(frame);
+    }
+
+    /// Writes down what became of a frame. Frames that were shown before the run are passed over.
+    fn note(&mut self, answer: Answer) -> Result<(), Error> {
+        let Some(place) = self.under_way.iter().position(|frame| frame.shown == answer.shown) else { return Ok(()) };
+        let Some(HandedOver { frame, trial, .. }) = self.under_way.remove(place) else { return Ok(()) };
+        match answer.fate {
+            Fate::Taken(flip) => self.note_flip(flip, frame, trial),
+            Fate::Unseen { at, why } => self.journal.put(Row::Unseen { at_ns: at, frame, why }),
+        }
+    }
+
+    fn note_flip(&mut self, flip: Flip, aimed_at: u64, trial: Option<usize>) -> Result<(), Error> {
+        let Flip { at, source, sequence } = flip;
+        let frame = frame_near(self.frames_since_start(at), Some(aimed_at)).max(aimed_at);
+        self.journal.put(Row::Flip { at_ns: at, frame, source, sequence })?;
+        if let Some(last) = self.last {
+            let missed = missed_refreshes(at.seconds_since(last.at) * self.refresh_hz);
+            let missed_by_sequence = last.sequence.zip(sequence).map(|(last, now)| now.saturating_sub(last + 1));
+            if missed > 0 || missed_by_sequence.is_some_and(|missed| missed > 0) {
+                self.journal.put(Row::Late { at_ns: at, frame, missed, missed_by_sequence })?;
+            }
+        }
+        if trial != self.on {
+            if let Some(trial) = self.on {
+                self.journal.put(Row::Offset { at_ns: at, frame, trial })?;
+            }
+            if let Some(trial) = trial {
+                self.journal.put(Row::Onset { at_ns: at, frame, trial, source })?;
+            }
+            self.on = trial;
+        }
+        self.last = Some(flip);
+        self.next = self.next.max(Some(frame + 1 + self.under_way.len() as u64));
+        Ok(())
+    }
+}
+
+/// How many refreshes passed without a new frame, by the time between two flips, in frames.
+fn missed_refreshes(frames: f64) -> u64 {
+    if frames > 1.0 + SLACK_FRAMES { frames.round() as u64 - 1 } else { 0 }
 }
 
 /// The frame of a flip: the one expected where the flip is near it, otherwise the nearest; never an earlier one than the

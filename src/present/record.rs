@@ -99,6 +99,7 @@ fn moment(row: &Row) -> Option<Moment> {
         | Row::TriggerLost { at_ns }
         | Row::Start { at_ns }
         | Row::Flip { at_ns, .. }
+        | Row::Unseen { at_ns, .. }
         | Row::Onset { at_ns, .. }
         | Row::Offset { at_ns, .. }
         | Row::Late { at_ns, .. }

@@ -1,8 +1,15 @@
 //! The real display: a window of winit that wgpu draws into.
 
+mod drm_vblank;
+mod flip_source;
 mod opening;
 mod painter;
+mod presentation;
+mod vblank;
+mod watchdog;
+mod x11;
 
+use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,28 +18,48 @@ use wgpu::CurrentSurfaceTexture;
 use winit::event_loop::EventLoop;
 
 use crate::present::clock::Moment;
-use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
+use crate::present::display::{
+    Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, Pacing, PassedOver, Scene, Unseen,
+};
 use crate::present::error::Error;
+use crate::present::pace::Pace;
 use crate::present::protocol::ScreenSetup;
+use crate::present::refresh::{self, Refreshes, USUAL_HZ};
 use crate::present::session::Screen;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::trigger::KeyPress;
+use crate::present::window::drm_vblank::KernelBlanks;
+use crate::present::window::flip_source::{FlipSource, PresentCall};
 use crate::present::window::opening::App;
 use crate::present::window::painter::{FORMATS, Look, Painter};
-use crate::study::OnsetSource;
+use crate::present::window::presentation::Presentation;
+use crate::present::window::vblank::AtBlanks;
+use crate::present::window::watchdog::Watchdog;
+use crate::present::window::x11::{Completions, PresentEvents, ServerBlanks};
 
-/// The rate where the display does not tell one.
-const USUAL_HZ: f64 = 60.0;
+/// How many frames show whether a source tells the times of flips.
+const TRIAL_FRAMES: usize = 30;
 
-/// How many frames show at what rate a display takes them.
-const MEASURED_FRAMES: usize = 60;
+/// A source that tells nothing of so many frames will not tell of more.
+const SILENT_FRAMES: usize = 10;
 
-/// How near the measured rate must be to the nominal one for the display to set the pace.
-const RATE_TOLERANCE: f64 = 0.05;
+/// So many of the frames of a trial must have been taken over.
+const TRIAL_TAKEN: usize = 27;
+
+/// How many frames show at what rate, and how regularly, a display takes them.
+const MEASURED_FRAMES: usize = 120;
+
+/// How often they are shown until they are regular: a screen may have to settle.
+const MEASUREMENTS: usize = 3;
+
+/// How long after it was handed over a frame's answer is hoped for.
+const GIVE_UP_S: f64 = 0.5;
 
 /// A window that shows the images of a set.
 pub struct Window {
-    // Fields are dropped in this order: the surface before its window, the window before its connection.
+    // Fields are dropped in this order: the flip source and the surface before their window, the window before its
+    // connection.
+    flip_source: Box<dyn FlipSource>,
     surface: wgpu::Surface<'static>,
     configuration: wgpu::SurfaceConfiguration,
     device: wgpu::Device,
@@ -43,14 +70,11 @@ pub struct Window {
     event_loop: EventLoop<()>,
     facts: DisplayFacts,
     pace: Pace,
-}
-
-/// When the next frames are due.
-struct Pace {
-    frame_s: f64,
-    // A moment at which a frame was, or should have been, taken over.
-    anchor: Moment,
-    by: Pacing,
+    watchdog: Watchdog,
+    frames: u64,
+    // Frames that nothing is known of, and when each was handed over.
+    under_way: VecDeque<(u64, Moment)>,
+    answers: VecDeque<Answer>,
 }
 
 impl Window {
@@ -97,14 +121,35 @@ impl Window {
             refresh_hz: opened.nominal_hz.unwrap_or(USUAL_HZ),
             nominal_hz: opened.nominal_hz,
             measured_hz: 0.0,
+            intervals: 0,
+            sound_intervals: 0,
+            interval_sd_ms: None,
+            steady: false,
             pacing: Pacing::Display,
+            flip_source: PresentCall::default().facts(),
             adapter: info.name,
             backend: info.backend.to_string(),
             pixel_format: format!("{format:?}"),
         };
         let painter = Painter::new(&device, format, texture_format);
-        let pace = Pace { frame_s: 1.0 / facts.refresh_hz, anchor: Moment::now(), by: Pacing::Display };
-        Ok(Window { surface, configuration, device, queue, failure, painter, app, event_loop, facts, pace })
+        let pace = Pace::new(facts.refresh_hz, Moment::now());
+        Ok(Window {
+            flip_source: Box::new(PresentCall::default()),
+            surface,
+            configuration,
+            device,
+            queue,
+            failure,
+            painter,
+            app,
+            event_loop,
+            facts,
+            pace,
+            watchdog: Watchdog::start(),
+            frames: 0,
+            under_way: VecDeque::with_capacity(64),
+            answers: VecDeque::with_capacity(64),
+        })
     }
 
     /// Uploads the images of a set, and the rest of the scene.
@@ -116,21 +161,145 @@ impl Window {
         Ok(look)
     }
 
-    /// Finds out, by showing empty frames, whether the display sets the pace; where it does not, a clock of ours does.
+    /// Finds out, by showing empty frames, whether the display sets the pace, where the times of flips come from, and how
+    /// regular they are.
     pub fn find_pace(&mut self) -> Result<(), Error> {
-        let mut flips = Vec::with_capacity(MEASURED_FRAMES);
-        for _ in 0..MEASURED_FRAMES {
-            flips.push(self.show(Scene { image: None })?.at);
+        let nominal_hz = self.facts.nominal_hz.unwrap_or(USUAL_HZ);
+        let is_paced = |hz: f64| (hz / nominal_hz - 1.0).abs() <= refresh::TOLERANCE;
+        let knows_rate = self.facts.nominal_hz.is_some();
+
+        let unheld = Refreshes::measure(&self.flips(TRIAL_FRAMES)?, nominal_hz);
+        self.facts.flip_source = self.find_flip_source(knows_rate && is_paced(unheld.hz))?;
+        let mut refreshes = unheld;
+        for _ in 0..MEASUREMENTS {
+            let flips = self.flips(MEASURED_FRAMES)?;
+            if flips.len() >= 2 {
+                refreshes = Refreshes::measure(&flips, nominal_hz);
+            }
+            if refreshes.are_steady() || !is_paced(refreshes.hz) {
+                break;
+            }
         }
-        let mut intervals: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0])).collect();
-        intervals.sort_by(f64::total_cmp);
-        let measured_hz = 1.0 / intervals[intervals.len() / 2].max(1e-6);
-        let is_paced = |nominal_hz: f64| (measured_hz / nominal_hz - 1.0).abs() <= RATE_TOLERANCE;
-        self.facts.measured_hz = (measured_hz * 1000.0).round() / 1000.0;
-        self.facts.pacing =
-            if self.facts.nominal_hz.is_some_and(is_paced) { Pacing::Display } else { Pacing::Software };
-        self.pace.by = self.facts.pacing;
+
+        let pacing = if knows_rate && is_paced(refreshes.hz) { Pacing::Display } else { Pacing::Software };
+        let facts = &mut self.facts;
+        facts.measured_hz = (refreshes.hz * 1000.0).round() / 1000.0;
+        facts.intervals = refreshes.intervals;
+        facts.sound_intervals = refreshes.sound;
+        facts.interval_sd_ms = refreshes.sd_ms.map(|sd_ms| (sd_ms * 1e4).round() / 1e4);
+        facts.steady = refreshes.are_steady();
+        facts.refresh_hz = refreshes.timeline_hz(nominal_hz);
+        facts.pacing = pacing;
+        // What was said of all flips that were measured.
+        let passed_over = std::mem::take(&mut facts.flip_source.passed_over);
+        facts.flip_source = FlipSourceFacts { passed_over, ..self.flip_source.facts() };
+        let hz = if pacing == Pacing::Display { refreshes.hz } else { facts.refresh_hz };
+        self.pace = Pace::new(hz, Moment::now());
         Ok(())
+    }
+
+    /// Tries one source after the other on real flips, best first, and keeps the first that tells their times. A clock of
+    /// vertical blanks tells them only where the display takes a frame at each.
+    fn find_flip_source(&mut self, is_paced: bool) -> Result<FlipSourceFacts, Error> {
+        let mut passed_over = Vec::new();
+        for kind in FlipSourceKind::BETTER {
+            let why = match self.flip_source(kind, is_paced) {
+                // Of another window system.
+                None => continue,
+                Some(Err(why)) => why,
+                Some(Ok(source)) => {
+                    self.flip_source = source;
+                    match self.try_flip_source()? {
+                        Ok(()) => return Ok(FlipSourceFacts { passed_over, ..self.flip_source.facts() }),
+                        Err(why) => why,
+                    }
+                }
+            };
+            passed_over.push(PassedOver { kind, why });
+        }
+        self.flip_source = Box::new(PresentCall::default());
+        Ok(FlipSourceFacts { passed_over, ..self.flip_source.facts() })
+    }
+
+    fn flip_source(&self, kind: FlipSourceKind, is_paced: bool) -> Option<Result<Box<dyn FlipSource>, String>> {
+        let window = self.app.window()?;
+        let of_blanks = || match self.facts.nominal_hz {
+            Some(nominal_hz) if is_paced => Ok(nominal_hz),
+            Some(_) => Err("the display does not take a frame at each refresh".to_owned()),
+            None => Err("the monitor does not tell its rate".to_owned()),
+        };
+        Some(match kind {
+            FlipSourceKind::WaylandPresentation => Presentation::of(window)?.map(boxed),
+            FlipSourceKind::X11Present => PresentEvents::of(window)?.map(|events| boxed(Completions::new(events))),
+            FlipSourceKind::DrmVblank => of_blanks().and_then(|nominal_hz| {
+                KernelBlanks::of(self.facts.screen_px).and_then(|clock| AtBlanks::new(clock, nominal_hz)).map(boxed)
+            }),
+            FlipSourceKind::X11Vblank => {
+                let events = PresentEvents::of(window)?;
+                of_blanks().and_then(|nominal_hz| {
+                    events.and_then(|events| AtBlanks::new(ServerBlanks::new(events), nominal_hz)).map(boxed)
+                })
+            }
+            FlipSourceKind::PresentCall => Ok(boxed(PresentCall::default())),
+        })
+    }
+
+    /// Shows frames; an error if their times are not told.
+    fn try_flip_source(&mut self) -> Result<Result<(), String>, Error> {
+        let mut taken = self.flips(SILENT_FRAMES)?.len();
+        if taken > 0 {
+            taken += self.flips(TRIAL_FRAMES - SILENT_FRAMES)?.len();
+        }
+        let told = || format!("it told the times of {taken} flips of {TRIAL_FRAMES}");
+        Ok(if taken >= TRIAL_TAKEN { Ok(()) } else { Err(told()) })
+    }
+
+    /// Shows so many empty frames, and returns when those were taken over of which that is known.
+    fn flips(&mut self, count: usize) -> Result<Vec<Moment>, Error> {
+        let mut flips = Vec::with_capacity(count);
+        for shown in 1..=count {
+            self.show(Scene::default())?;
+            if shown == count {
+                self.settle();
+            }
+            while let Some(answer) = self.answer() {
+                if let Fate::Taken(flip) = answer.fate {
+                    flips.push(flip.at);
+                }
+            }
+        }
+        Ok(flips)
+    }
+
+    /// Takes in what the flip source knows, and waits until it knows of each frame, or until a moment.
+    fn hear(&mut self, until: Moment) {
+        while !self.under_way.is_empty() {
+            let Some(answer) = self.flip_source.answer(until) else { break };
+            // What was given up is not taken back.
+            if !self.under_way.iter().any(|(frame, _)| *frame == answer.shown) {
+                continue;
+            }
+            self.give_up(|frame, _| frame < answer.shown);
+            self.under_way.pop_front();
+            if let (Fate::Taken(flip), Pacing::Display) = (answer.fate, self.facts.pacing) {
+                self.pace.hold_to(flip.at);
+            }
+            self.answers.push_back(answer);
+        }
+        let now = Moment::now();
+        self.give_up(|_, handed_over| now.seconds_since(handed_over) > GIVE_UP_S);
+    }
+
+    /// Hopes no more for an answer on the oldest frames under way.
+    fn give_up(&mut self, is_lost: impl Fn(u64, Moment) -> bool) {
+        while let Some(&(frame, handed_over)) = self.under_way.front() {
+            if !is_lost(frame, handed_over) {
+                break;
+            }
+            self.under_way.pop_front();
+            let fate = Fate::Unseen { at: Moment::now(), why: Unseen::NoAnswer };
+            self.answers.push_back(Answer { shown: frame, fate });
+        }
     }
 
     /// The display as it was found.
@@ -142,7 +311,7 @@ impl Window {
         const ATTEMPTS: usize = 10;
         let mut last = "";
         for _ in 0..ATTEMPTS {
-            last = match self.surface.get_current_texture() {
+            last = match self.watchdog.watch(|| self.surface.get_current_texture()) {
                 // Suboptimal: it is shown, though a surface made anew could be shown faster.
                 CurrentSurfaceTexture::Success(texture) | CurrentSurfaceTexture::Suboptimal(texture) => {
                     return Ok(texture);
@@ -164,10 +333,11 @@ impl Window {
     /// Images were placed for the window's first size.
     fn check_size(&self) -> Result<(), Error> {
         let [width, height] = self.facts.window_px;
-        match self.app.window_px() {
-            Some([now_width, now_height]) if [now_width, now_height] != [width, height] => Err(Error::Graphics(
-                format!("its size changed from {width} x {height} to {now_width} x {now_height} pixels",),
-            )),
+        match self.app.window().map(|window| window.inner_size()) {
+            Some(now) if [now.width, now.height] != [width, height] => Err(Error::Graphics(format!(
+                "its size changed from {width} x {height} to {} x {} pixels",
+                now.width, now.height
+            ))),
             _ => Ok(()),
         }
     }
@@ -182,17 +352,20 @@ impl Window {
 
 impl Display for Window {
     fn next_flip(&self) -> Moment {
-        let since = Moment::now().seconds_since(self.pace.anchor).max(0.0);
-        self.pace.anchor.plus(((since / self.pace.frame_s).floor() + 1.0) * self.pace.frame_s)
+        let under_way = match self.facts.pacing {
+            Pacing::Display => self.under_way.len(),
+            Pacing::Software => 0,
+        };
+        self.pace.next_flip(Moment::now(), under_way)
     }
 
-    fn show(&mut self, scene: Scene) -> Result<Flip, Error> {
+    fn show(&mut self, scene: Scene) -> Result<u64, Error> {
         let due = self.next_flip();
         let texture = self.next_texture()?;
         let commands = self.painter.paint(&self.device, &texture, scene);
         self.queue.submit([commands]);
         self.app.pump(&mut self.event_loop, Duration::ZERO)?;
-        if self.pace.by == Pacing::Software {
+        if self.facts.pacing == Pacing::Software {
             // The window's wait is as coarse as a millisecond; the last two are slept.
             const COARSE: Duration = Duration::from_millis(2);
             while due.remaining() > COARSE {
@@ -200,19 +373,37 @@ impl Display for Window {
             }
             std::thread::sleep(due.remaining());
         }
-        self.queue.present(texture);
+        let frame = self.frames;
+        self.frames += 1;
+        self.flip_source.ask(frame);
+        self.watchdog.watch(|| self.queue.present(texture));
         let at = Moment::now();
-        self.pace.anchor = match self.pace.by {
-            Pacing::Display => at,
-            Pacing::Software => due,
-        };
+        self.flip_source.handed_over(frame, at);
+        self.under_way.push_back((frame, at));
+        if self.facts.pacing == Pacing::Software {
+            self.pace.hold_to(due);
+        }
+        self.hear(due.plus(0.5 * self.pace.frame_s()));
         self.check_device(Error::Graphics)?;
-        Ok(Flip { at, source: OnsetSource::Estimated })
+        Ok(frame)
+    }
+
+    fn answer(&mut self) -> Option<Answer> {
+        self.answers.pop_front()
+    }
+
+    fn settle(&mut self) {
+        self.hear(Moment::now().plus(GIVE_UP_S));
+        self.give_up(|_, _| true);
     }
 
     fn abort_asked(&self) -> bool {
         self.app.abort_asked
     }
+}
+
+fn boxed(source: impl FlipSource + 'static) -> Box<dyn FlipSource> {
+    Box::new(source)
 }
 
 /// The result of a future that does not wait: on a desktop, wgpu's are ready at once.

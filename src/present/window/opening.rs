@@ -84,9 +84,9 @@ impl App {
         Ok(opened)
     }
 
-    /// Width and height of the window now, in pixels.
-    pub fn window_px(&self) -> Option<[u32; 2]> {
-        self.opened.as_ref().map(|opened| opened.window.inner_size().into())
+    /// The window, once it is opened.
+    pub fn window(&self) -> Option<&winit::window::Window> {
+        self.opened.as_ref().map(|opened| &*opened.window)
     }
 
     /// Hears what the window system has to tell, for as long as `timeout` if it has nothing yet.
