@@ -164,6 +164,7 @@ impl Study {
             source: "simulated".into(),
             expected_pulses: VOLUMES as u32,
             other_bytes: 0,
+            fit: None,
         };
         let (flips, more) = (FlipFacts::default(), Map::new());
         let facts = RunFacts { emulated, complete, image_set_sha256, tr_s: TR_S, pulses_s, trigger, flips, more };

@@ -100,6 +100,7 @@ impl Study {
                 source: "simulated".into(),
                 expected_pulses: VOLUMES as u32,
                 other_bytes: 0,
+                fit: None,
             },
             flips: FlipFacts { refresh_hz: 60.0, ..FlipFacts::default() },
             more: Default::default(),

@@ -26,7 +26,7 @@ const IMAGES: usize = 3;
 const PROTOCOL: &str = r#"
 task = "test"
 tr_s = 0.5
-dummy_pulses = 1
+dummies = { discarded = 1 }
 
 [trials]
 repetitions = 1
@@ -103,6 +103,13 @@ impl Study {
         command
     }
 
+    /// Any other subcommand.
+    fn layerprint(&self, arguments: &[&std::ffi::OsStr]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.args(arguments);
+        command
+    }
+
     fn events_path(&self, run: u32) -> PathBuf {
         self.dataset().join(format!("sub-01/func/sub-01_task-test_run-{run:02}_events.tsv"))
     }
@@ -115,8 +122,19 @@ impl Study {
         RunFacts::read(&self.events_path(run).with_extension("json")).unwrap().unwrap()
     }
 
+    /// A file of an attempt, by its ending.
+    fn attempt_path(&self, run: u32, attempt: u32, ending: &str) -> PathBuf {
+        let name = format!("sub-01_task-test_run-{run:02}_attempt-{attempt:02}_{ending}");
+        self.dataset().join("sourcedata/layerprint/sub-01").join(name)
+    }
+
+    /// The facts of an attempt, whether it counts or not.
+    fn attempt_facts(&self, run: u32, attempt: u32) -> RunFacts {
+        RunFacts::read(&self.attempt_path(run, attempt, "events.json")).unwrap().unwrap()
+    }
+
     fn journal_path(&self, run: u32) -> PathBuf {
-        self.dataset().join(format!("sourcedata/layerprint/sub-01/sub-01_task-test_run-{run:02}_journal.jsonl"))
+        self.attempt_path(run, 1, "journal.jsonl")
     }
 
     /// The journal's lines, each a JSON object with the key "row".
@@ -295,10 +313,24 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     assert_eq!(journal.last().unwrap()["ending"], "complete");
     assert!(journal.iter().filter(|row| row["row"] == "flip").count() > 60);
 
-    let table = fs::read(study.events_path(1)).unwrap();
-    let again = complaint(&mut study.present(1, &["--emulate", "--virtual-display"]));
-    assert!(again.contains("exists already"), "{again}");
-    assert_eq!(fs::read(study.events_path(1)).unwrap(), table);
+    let files = || {
+        let names = ["events.tsv", "events.json", "journal.jsonl"];
+        let of_attempt = names.map(|name| fs::read(study.attempt_path(1, 1, name)).unwrap());
+        (fs::read(study.events_path(1)).unwrap(), of_attempt)
+    };
+    let before = files();
+    assert_eq!(before.0, before.1[0], "the table that counts is a copy of the attempt's");
+    let again = study.present(1, &["--emulate", "--virtual-display"]).output().unwrap();
+    assert!(again.status.success() && stderr(&again).contains("this is attempt 2"), "{}", stderr(&again));
+    assert!(String::from_utf8_lossy(&again.stdout).contains("attempt 2 does not count as the run's"));
+    assert_eq!(files(), before);
+    assert_eq!(study.attempt_facts(1, 2).more["attempt"], 2);
+
+    let second = study.attempt_path(1, 2, "events.tsv");
+    assert!(study.layerprint(&["promote".as_ref(), second.as_os_str()]).status().unwrap().success());
+    assert_eq!(study.facts(1).more["attempt"], 2);
+    assert_eq!(fs::read(study.events_path(1)).unwrap(), fs::read(second).unwrap());
+    assert_eq!(files().1, before.1);
 }
 
 #[test]
@@ -338,8 +370,7 @@ fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
 fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let Some(server) = XServer::start() else { return };
     let (before, _) = PROTOCOL.split_once("[trigger.serial]").unwrap();
-    let protocol =
-        before.replace("dummy_pulses = 1", "dummy_pulses = 0").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
+    let protocol = before.replace("{ discarded = 1 }", "\"none\"").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
     let study = Study::new(&format!("{protocol}[trigger.keyboard]\nkey = \"t\"\n"));
     let running = study
         .present(1, &["--windowed"])
@@ -357,18 +388,19 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let output = running.wait_with_output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("aborted"), "{}", stderr(&output));
 
-    let facts = study.facts(1);
+    assert!(!study.events_path(1).exists(), "an aborted attempt does not count by itself");
+    let facts = study.attempt_facts(1, 1);
     assert!(!facts.complete && !facts.emulated);
     assert_eq!(facts.more["ending"], "aborted");
     assert_eq!(facts.pulses_s.len(), 1);
-    assert!(!study.events(1).0.is_empty());
+    assert!(!Events::read(&study.attempt_path(1, 1, "events.tsv")).unwrap().0.is_empty());
     assert_eq!(study.journal(1).last().unwrap()["ending"], "aborted");
 }
 
 #[test]
 fn a_trigger_lost_during_the_run_does_not_stop_it() {
     let Some(server) = XServer::start() else { return };
-    let study = Study::new(&PROTOCOL.replace("dummy_pulses = 1", "dummy_pulses = 0"));
+    let study = Study::new(&PROTOCOL.replace("{ discarded = 1 }", "\"none\""));
     let (mut scanner, far_end, port) = terminal();
     let running = study
         .present(1, &["--trigger-port", &port])
@@ -465,4 +497,220 @@ fn a_misspelt_key_and_a_changed_image_are_named() {
     image.write_all(b"x").unwrap();
     let text = complaint(&mut study.present(1, &["--emulate"]));
     assert!(text.contains("image_02.png"), "{text}");
+}
+
+/// The time of the monotonic clock, in nanoseconds: the clock of the journal.
+fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours; the call writes it and nothing else.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) }, 0);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The images of an attempt's trials, as its journal's first line has them; `null` for a null trial.
+fn planned(study: &Study, attempt: u32) -> Vec<Value> {
+    let text = fs::read_to_string(study.attempt_path(1, attempt, "journal.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    first["trials"].as_array().unwrap().iter().map(|trial| trial["image"].clone()).collect()
+}
+
+/// How often a run is killed: `LAYERPRINT_KILLS`.
+fn kills() -> u32 {
+    std::env::var("LAYERPRINT_KILLS").map_or(4, |kills| kills.parse().expect("LAYERPRINT_KILLS is a number"))
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_is_recovered_and_goes_on_in_its_order() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let mut last_begun = 0;
+    for attempt in 1..=kills() {
+        let mut running = study
+            .present(1, &["--emulate", "--virtual-display"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let journal = study.attempt_path(1, attempt, "journal.jsonl");
+        eventually("the beginning", || fs::metadata(&journal).is_ok_and(|file| file.len() > 0).then_some(()));
+        // From before the first pulse to the lead-out, at moments that fall everywhere within a frame.
+        std::thread::sleep(Duration::from_micros(u64::from(attempt) * 1_337_007 % 4_500_000));
+        let killed_ns = monotonic_ns();
+        running.kill().unwrap();
+        running.wait().unwrap();
+
+        let output = study.layerprint(&["recover".as_ref(), journal.as_os_str()]).output().unwrap();
+        assert!(output.status.success(), "attempt {attempt}: {}", stderr(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = fs::read_to_string(&journal).unwrap();
+        let last_ns = text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok()?["at_ns"].as_u64());
+        let table = study.attempt_path(1, attempt, "events.tsv");
+        if said.contains("nothing was shown") {
+            assert!(!table.exists());
+            continue;
+        }
+        let lost_ms = killed_ns.saturating_sub(last_ns.unwrap()) as f64 * 1e-6;
+        assert!(lost_ms < 250.0, "attempt {attempt}: nothing is known of the last {lost_ms} ms");
+        assert_eq!(planned(&study, attempt), planned(&study, 1), "each attempt has the order of the run");
+        let shown = fs::read_to_string(&table).unwrap().lines().count() - 1;
+        let facts = study.attempt_facts(1, attempt);
+        assert!(facts.more["recovered"] == true && !facts.complete);
+        assert!(said.contains(&format!("recovered {shown} of 4 trials")), "{said}");
+        last_begun = attempt;
+    }
+    assert!(!study.events_path(1).exists(), "no attempt was complete");
+
+    let shown = study.attempt_facts(1, last_begun).more["trials"]["shown"].as_u64().unwrap() as usize;
+    let output = study.present(1, &["--emulate", "--virtual-display", "--resume"]).output().unwrap();
+    if shown == 4 {
+        assert!(stderr(&output).contains("nothing to resume"), "{}", stderr(&output));
+        return;
+    }
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(planned(&study, kills() + 1), planned(&study, 1)[shown..]);
+    let continued = &study.facts(1).more["continues"];
+    assert_eq!(
+        (continued["attempt"].as_u64(), continued["first_trial"].as_u64()),
+        (Some(last_begun.into()), Some(shown as u64))
+    );
+    assert_eq!(study.events(1).0.len(), 4 - shown);
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_stops_no_run_and_loses_nothing() {
+    use std::os::unix::process::CommandExt;
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let mut command = study.present(1, &["--emulate", "--virtual-display"]);
+    // SAFETY: between fork and exec nothing is done but this call. Without it a file that is too large ends the program.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // A limit on the size of files stands for a full disk.
+    let pid = running.id() as libc::pid_t;
+    let limit_files = |bytes: libc::rlim_t| {
+        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: the limit is ours and is only read.
+        let failed = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
+        assert_eq!(failed, 0);
+    };
+    eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
+    limit_files(fs::metadata(study.journal_path(1)).unwrap().len() + 100);
+    let mut said = String::new();
+    let mut told = BufReader::new(running.stderr.take().unwrap());
+    while !said.contains("THE RUN GOES ON") {
+        assert_ne!(told.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(running.try_wait().unwrap().is_none());
+    limit_files(libc::RLIM_INFINITY);
+    while told.read_line(&mut said).unwrap() > 0 {}
+    assert!(running.wait().unwrap().success(), "{said}");
+    assert!(said.contains("is being written again: nothing was lost"), "{said}");
+    assert!(study.facts(1).complete);
+    assert_eq!(study.events(1).0.len(), 4);
+    assert!(study.journal(1).iter().filter(|row| row["row"] == "flip").count() > 60);
+}
+
+#[test]
+fn a_session_presents_its_runs_in_order_and_goes_on_where_it_ended() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let session = |answers: &str| {
+        let mut present = study.present(1, &["--emulate", "--virtual-display"]);
+        let words: Vec<_> = present.get_args().map(ToOwned::to_owned).collect();
+        let run = words.iter().position(|word| word == "--run").unwrap();
+        present = study.layerprint(&[]);
+        present.arg("session").args(&words[1..run]).args(&words[run + 2..]).args(["--runs", "2"]);
+        present.env("XDG_RUNTIME_DIR", study.folder.path()).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        let mut running = present.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        running.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+        running.wait_with_output().unwrap()
+    };
+    let output = session("what\n\nq\n");
+    let said = stderr(&output);
+    assert!(!output.status.success() && said.contains("\"what\" is none of the answers"), "{said}");
+    assert!(said.contains("run 1 of 2: done") && said.contains("(1 of 2 left: 2)"), "{said}");
+    assert!(study.facts(1).complete && !study.journal_path(2).exists());
+
+    // A second run that was killed is recovered, told of, and gone on with.
+    let mut killed = study
+        .present(2, &["--emulate", "--virtual-display"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the first image's end", || study.journal(2).iter().any(|row| row["row"] == "offset").then_some(()));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let output = session("c\n");
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("recovered 1 of 4 trials") && said.contains("run 2 of 2 was interrupted"), "{said}");
+    assert_eq!(study.facts(2).more["continues"]["first_trial"], 1);
+    assert!(session("").status.success(), "all runs are done: nothing is asked");
+}
+
+#[test]
+fn the_bids_validator_has_nothing_to_say_about_complete_aborted_and_recovered_runs() {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".python");
+    if !python.join("bids_validator_deno").is_dir() {
+        eprintln!("SKIPPED: {} has no bids-validator-deno; `./run test` puts it there", python.display());
+        return;
+    }
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(PROTOCOL);
+    let start = |run| {
+        let mut command = study.present(run, &["--emulate"]);
+        command.env("DISPLAY", &server.display).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let promote = |run| {
+        let table = study.attempt_path(run, 1, "events.tsv");
+        assert!(study.layerprint(&["promote".as_ref(), table.as_os_str()]).status().unwrap().success());
+    };
+    let image_is_over = |run| {
+        eventually("the first image's end", || {
+            study.journal(run).iter().any(|row| row["row"] == "offset").then_some(())
+        });
+    };
+    assert!(start(1).wait().unwrap().success());
+    let mut aborted = start(2);
+    image_is_over(2);
+    server.press("Escape");
+    assert!(!aborted.wait().unwrap().success());
+    promote(2);
+    let mut killed = start(3);
+    image_is_over(3);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let dataset = study.dataset();
+    assert!(study.layerprint(&["recover".as_ref(), dataset.as_os_str()]).status().unwrap().success());
+    promote(3);
+
+    let output = Command::new("python3")
+        .args(["-c", "import bids_validator_deno as v; v.cli()", "--max-rows", "-1", "--format", "json"])
+        .arg(study.dataset())
+        .env("PYTHONPATH", &python)
+        .output()
+        .unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    let issues = said["issues"]["issues"].as_array().unwrap();
+    let is_wrong = |issue: &&Value| {
+        issue["severity"] == "error" || issue["location"].as_str().is_some_and(|place| place.contains("events"))
+    };
+    assert_eq!(issues.iter().filter(is_wrong).collect::<Vec<_>>(), [] as [&Value; 0]);
+    assert_eq!(said["summary"]["totalFiles"].as_u64().map(|files| files > 6), Some(true), "{}", said["summary"]);
 }

@@ -178,6 +178,7 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
                 source: "/dev/ttyACM0".into(),
                 expected_pulses: 152,
                 other_bytes: 0,
+                fit: None,
             },
             flips: FlipFacts {
                 refresh_hz: 60.0,

@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let subject = Label::new("01").expect("a label");
     let place = Place::below(&arguments.out, &subject);
     let progress = &Terminal;
-    progress.say("the whole study takes about three minutes on two processors, of which the run takes half");
+    progress.say("the whole study takes about two minutes on two processors, of which the run takes most");
 
     let images = if arguments.synthesize {
         synthesized(&place.images, arguments.weights.as_deref(), progress)?
@@ -68,6 +68,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             session: None,
             run: 1,
             seed: SEED,
+            resume: false,
+            spare: Session::usual_spare(),
             scanner: Scanner::Emulated,
             screen: if arguments.on_screen { Screen::Fullscreen(None) } else { Screen::Virtual },
         };

@@ -13,10 +13,16 @@ mod images;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
+#[cfg(feature = "present")]
+mod promote;
+#[cfg(feature = "present")]
+mod recover;
 #[cfg(feature = "analyze")]
 mod report;
 #[cfg(feature = "synthesize")]
 mod select;
+#[cfg(feature = "present")]
+mod session;
 #[cfg(feature = "analyze")]
 mod simulate;
 #[cfg(feature = "synthesize")]
@@ -46,6 +52,12 @@ enum Command {
     Select(select::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
+    #[cfg(feature = "present")]
+    Session(session::Arguments),
+    #[cfg(feature = "present")]
+    Recover(recover::Arguments),
+    #[cfg(feature = "present")]
+    Promote(promote::Arguments),
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
     #[cfg(feature = "analyze")]
@@ -90,6 +102,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Select(arguments) => select::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Session(arguments) => session::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Recover(arguments) => recover::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Promote(arguments) => promote::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
         #[cfg(feature = "analyze")]

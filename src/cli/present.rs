@@ -1,5 +1,6 @@
 //! `layerprint present`: one run in the scanner, or its rehearsal.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -13,29 +14,39 @@ use crate::study::bids::Label;
 /// Show an image set in the scanner: one run.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    circumstances: Circumstances,
+    /// The run's number
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    run: u32,
+    /// Show the trials that the latest attempt at this run did not come to
+    #[arg(long)]
+    resume: bool,
+}
+
+/// What is the same for all runs of a session.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Circumstances {
     /// The protocol: what is shown when, and how the room is wired
-    protocol: PathBuf,
+    pub protocol: PathBuf,
     /// The folder of the image set [default: the one that comes with the program]
     #[arg(long, value_name = "SET")]
     images: Option<PathBuf>,
     /// The BIDS dataset that the run becomes a part of
     #[arg(long, value_name = "BIDS_DIR")]
-    out: PathBuf,
+    pub out: PathBuf,
     /// The participant's label
     #[arg(long, value_name = "LABEL")]
     sub: Label,
     /// The session's label
     #[arg(long, value_name = "LABEL")]
     ses: Option<Label>,
-    /// The run's number
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    run: u32,
     /// The seed of the order of trials; each run of each participant has an order of its own
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Rehearse with an emulated scanner: its run is marked and is no data
     #[arg(long)]
-    emulate: bool,
+    pub emulate: bool,
     /// The trigger's serial port, instead of the protocol's
     #[arg(long, value_name = "PATH", conflicts_with = "emulate")]
     trigger_port: Option<String>,
@@ -48,36 +59,107 @@ pub struct Arguments {
     /// Start a virtual display (Xvfb) for this run and show the images there
     #[arg(long, conflicts_with_all = ["windowed", "monitor"])]
     virtual_display: bool,
+    /// Where the run is kept if the dataset's disk does not take it [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    spare: Option<PathBuf>,
+}
+
+impl Circumstances {
+    /// Those of a run.
+    pub fn session(&self, run: u32, resume: bool) -> Session {
+        Session {
+            dataset: self.out.clone(),
+            subject: self.sub.clone(),
+            session: self.ses.clone(),
+            run,
+            seed: Seed(self.seed),
+            resume,
+            spare: self.spare.clone().unwrap_or_else(Session::usual_spare),
+            scanner: match &self.trigger_port {
+                _ if self.emulate => Scanner::Emulated,
+                Some(port) => Scanner::AtPort(port.clone()),
+                None => Scanner::AsWired,
+            },
+            screen: if self.virtual_display {
+                Screen::Virtual
+            } else if self.windowed {
+                Screen::Windowed
+            } else {
+                Screen::Fullscreen(self.monitor)
+            },
+        }
+    }
+
+    /// The words of a command line that say the same.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec![self.protocol.clone().into()];
+        let mut option = |name: &str, value: Option<OsString>| {
+            if let Some(value) = value {
+                words.extend([name.into(), value]);
+            }
+        };
+        option("--images", self.images.clone().map(Into::into));
+        option("--out", Some(self.out.clone().into()));
+        option("--sub", Some(self.sub.to_string().into()));
+        option("--ses", self.ses.as_ref().map(|label| label.to_string().into()));
+        option("--seed", Some(self.seed.to_string().into()));
+        option("--trigger-port", self.trigger_port.clone().map(Into::into));
+        option("--monitor", self.monitor.map(|number| number.to_string().into()));
+        option("--spare", self.spare.clone().map(Into::into));
+        let flags =
+            [("--emulate", self.emulate), ("--windowed", self.windowed), ("--virtual-display", self.virtual_display)];
+        words.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name.into()));
+        words
+    }
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let protocol = Protocol::read(&arguments.protocol)?;
-    let images = images::chosen(arguments.images.as_deref())?;
-    let session = Session {
-        dataset: arguments.out,
-        subject: arguments.sub,
-        session: arguments.ses,
-        run: arguments.run,
-        seed: Seed(arguments.seed),
-        scanner: match arguments.trigger_port {
-            _ if arguments.emulate => Scanner::Emulated,
-            Some(port) => Scanner::AtPort(port),
-            None => Scanner::AsWired,
-        },
-        screen: if arguments.virtual_display {
-            Screen::Virtual
-        } else if arguments.windowed {
-            Screen::Windowed
-        } else {
-            Screen::Fullscreen(arguments.monitor)
-        },
-    };
-    let outcome = present::run(&protocol, &images, &session, &Terminal)?;
+    let Arguments { circumstances, run, resume } = arguments;
+    let protocol = Protocol::read(&circumstances.protocol)?;
+    let images = images::chosen(circumstances.images.as_deref())?;
+    let outcome = present::run(&protocol, &images, &circumstances.session(run, resume), &Terminal)?;
     println!("trigger: {}", outcome.verdict);
     println!("refreshes without a new frame: {}", outcome.missed_refreshes);
     println!("events: {}", outcome.events.display());
     if !outcome.complete {
         bail!("the run was aborted; what was shown is in {}", outcome.events.display());
     }
+    if !outcome.counts {
+        println!(
+            "attempt {} does not count as the run's; `layerprint promote {}` says that it does",
+            outcome.attempt,
+            outcome.events.display()
+        );
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        circumstances: Circumstances,
+    }
+
+    #[test]
+    fn the_words_of_a_command_line_say_the_same() {
+        let lines = [
+            "x p.toml --out d --sub 01",
+            "x p.toml --out d --sub 01 --ses b --images s --seed 7 --trigger-port /dev/x --monitor 2 --spare e",
+            "x p.toml --out d --sub 01 --emulate --windowed",
+            "x p.toml --out d --sub 01 --emulate --virtual-display",
+        ];
+        for line in lines {
+            let circumstances = Line::parse_from(line.split(' ')).circumstances;
+            let mut words = circumstances.words();
+            words.insert(0, "x".into());
+            let again = Line::parse_from(words).circumstances;
+            assert_eq!(format!("{again:?}"), format!("{circumstances:?}"));
+        }
+    }
 }

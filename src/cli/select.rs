@@ -17,7 +17,7 @@ const RECIPE: (&str, &str) =
 pub struct Arguments {
     /// A folder of PNGs, all of one size
     images: PathBuf,
-    /// How many to choose [default: the recipe's number, else 16]
+    /// How many to choose [default: the recipe's number]
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=999))]
     number: Option<u32>,
     /// The image set to make; must not exist
@@ -26,7 +26,7 @@ pub struct Arguments {
     /// A recipe whose layers and objective decide [default: experiments/googlenet-16/recipe.toml]
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<PathBuf>,
-    /// The seed of the search [default: the recipe's, else 1]
+    /// The seed of the search [default: the recipe's first]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     #[command(flatten)]

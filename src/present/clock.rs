@@ -37,9 +37,9 @@ impl Moment {
         (i128::from(self.0) - i128::from(earlier.0)) as f64 * 1e-9
     }
 
-    /// This moment and so many seconds, at least 0.
+    /// This moment and so many seconds, which may be negative; never before the clock's zero.
     pub fn plus(self, seconds: f64) -> Moment {
-        Moment(self.0 + (seconds * 1e9).round() as u64)
+        Moment(self.0.saturating_add_signed((seconds * 1e9).round() as i64))
     }
 
     /// How long it is until this moment; zero if it is past.

@@ -48,9 +48,35 @@ pub enum Error {
         /// Height of the window.
         screen_height: u32,
     },
-    /// The run was presented already.
-    #[error("{} exists already: name another run, or move that one away", .0.display())]
-    RunExists(PathBuf),
+    /// An attempt without a table cannot count.
+    #[error("there is no {}: `layerprint recover` makes the table of an attempt from its journal", .0.display())]
+    NoTable(PathBuf),
+    /// What would be replaced is nobody's copy.
+    #[error("{} is the table of no attempt and is not replaced: move it away first", .0.display())]
+    OfNoAttempt(PathBuf),
+    /// A file that is not an attempt's.
+    #[error("{} is no file of an attempt: those lie below a dataset's sourcedata/layerprint", .0.display())]
+    NoAttempt(PathBuf),
+    /// A journal that lies in no dataset.
+    #[error("{} lies in no dataset: say with --out which one it belongs to", .0.display())]
+    JournalOfNoDataset(PathBuf),
+    /// The program that writes a journal still runs.
+    #[error("{} is being written: the run is not over", .0.display())]
+    BeingWritten(PathBuf),
+    /// There is no interrupted attempt.
+    #[error("there is no attempt at {0} that could be resumed: present it without --resume")]
+    NothingToResume(String),
+    /// All trials were shown.
+    #[error("{0} showed all its trials: there is nothing to resume")]
+    NothingLeft(String),
+    /// A run goes on as it began.
+    #[error("{attempt} cannot be resumed: {what} was another then")]
+    CannotResume {
+        /// The interrupted attempt.
+        attempt: String,
+        /// What differs.
+        what: &'static str,
+    },
     /// No window system answers.
     #[error("cannot open a window: {0}; is there a screen (DISPLAY or WAYLAND_DISPLAY)? --virtual-display makes one")]
     NoScreen(String),
@@ -102,24 +128,13 @@ pub enum Error {
     /// A port was named for a trigger that has none.
     #[error("a trigger port was named, but this protocol's trigger is a key")]
     PortForKey,
-    /// A pulse came before the run was ready for it.
-    #[error("a pulse came before the run was ready: the scanner is already running; stop it and start again")]
-    ScannerRunning,
     /// The trigger failed before the run began.
     #[error("the trigger's serial port was lost before the run began")]
     TriggerLost,
     /// The user aborted before the first pulse.
     #[error("aborted before the first pulse: nothing was shown and nothing is kept")]
     AbortedBeforeStart,
-    /// The journal cannot be written any more.
-    #[error("cannot write the journal {}", path.display())]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The journal's writer is behind or gone; why is told by [`Error::Journal`].
+    /// The thread that collects the rows is gone or starved.
     #[error("the journal does not take any more rows")]
     JournalStopped,
 }

@@ -1,12 +1,14 @@
 //! The journal: what happened in a run, line by line, on disk while it happens.
 //!
-//! The player hands rows over and goes on; a thread of its own writes them, and tells of progress.
+//! The player hands rows over and goes on: a row is small, and its place was there before the run. Threads of their own
+//! write them (see `writer.rs`).
+//!
+//! A line is a JSON object whose last member is the CRC-32 (as in zlib) of everything before that member, continued from
+//! the line before: a line that was changed, lost or put elsewhere is noticed. The first line is the beginning of the run
+//! and names the version of the format.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,22 +17,30 @@ use crate::present::display::{DisplayFacts, Unseen};
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
 use crate::present::timeline::PlannedTrial;
-use crate::study::{self, OnsetSource, Progress, Provenance, Seed, file};
+use crate::study::{self, OnsetSource, Provenance, Seed, file};
 
-/// How many rows may wait for a disk that does not answer: a quarter of an hour of frames.
-const CAPACITY: usize = 1 << 16;
+/// The version of the format, in the first line. Version 1 had no checksums.
+const FORMAT: u32 = 2;
 
-/// How often the disk is asked to keep what was written.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How many rows may wait for the thread that collects them: four minutes of frames. It waits for no disk.
+const CAPACITY: usize = 1 << 14;
 
-/// A line of the journal. Frames count from the first stored volume.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A line of the journal after the first. Frames count from the first stored volume.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
 pub enum Row {
-    /// The run is ready, and all that is decided beforehand.
-    Begin(Box<Beginning>),
     /// A pulse of the scanner.
     Pulse {
+        /// When it arrived.
+        at_ns: Moment,
+    },
+    /// The run waits for the first pulse.
+    Armed {
+        /// Since when.
+        at_ns: Moment,
+    },
+    /// A pulse before the run was armed: a scan was under way already.
+    EarlyPulse {
         /// When it arrived.
         at_ns: Moment,
     },
@@ -132,6 +142,9 @@ pub struct Beginning {
     pub unix_s: u64,
     /// The run, as its files are called.
     pub run: String,
+    /// What this attempt goes on with, where it does not begin at the first trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continued>,
     /// Whether the scanner is emulated.
     pub emulated: bool,
     /// The serial port or key that the trigger listens to.
@@ -162,6 +175,15 @@ pub struct Beginning {
     pub protocol: Protocol,
 }
 
+/// The attempt that another one goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continued {
+    /// The number of the interrupted attempt.
+    pub attempt: u32,
+    /// The first trial of the new attempt, from 0, in the order of the whole run.
+    pub first_trial: usize,
+}
+
 /// An image that can be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownImage {
@@ -173,179 +195,303 @@ pub struct ShownImage {
     pub sha256: String,
 }
 
-/// A journal's file that was created and is not written to yet.
-pub struct JournalFile {
-    path: PathBuf,
-    file: File,
-}
-
 /// The player's end of the journal.
-#[derive(Clone)]
-pub struct Journal(SyncSender<Row>);
+pub struct Journal(RefCell<rtrb::Producer<Row>>);
 
 /// The writer's end of the journal.
-pub struct Rows(Receiver<Row>);
+pub struct Rows(rtrb::Consumer<Row>);
 
-/// Both ends of a journal.
+/// Both ends of a journal, and the memory between them.
 pub fn journal() -> (Journal, Rows) {
-    let (sender, receiver) = sync_channel(CAPACITY);
-    (Journal(sender), Rows(receiver))
+    let (producer, consumer) = rtrb::RingBuffer::new(CAPACITY);
+    (Journal(RefCell::new(producer)), Rows(consumer))
 }
 
 impl Journal {
-    /// Hands a row over; never waits.
+    /// Hands a row over: without a lock, a wait or new memory.
     pub fn put(&self, row: Row) -> Result<(), Error> {
-        self.0.try_send(row).map_err(|_| Error::JournalStopped)
+        self.0.borrow_mut().push(row).map_err(|_| Error::JournalStopped)
     }
 }
 
 impl Rows {
-    /// What was handed over and not written.
+    /// The oldest row that was handed over and not taken; `None` where there is none.
+    pub fn take(&mut self) -> Option<Row> {
+        self.0.pop().ok()
+    }
+
+    /// Whether the player's end is gone: nothing more will come than what is there.
+    pub fn are_ended(&self) -> bool {
+        self.0.is_abandoned()
+    }
+
+    /// What was handed over and not taken.
     #[cfg(test)]
-    pub fn drain(self) -> Vec<Row> {
-        self.0.try_iter().collect()
+    pub fn drain(mut self) -> Vec<Row> {
+        std::iter::from_fn(|| self.take()).collect()
     }
 }
 
-impl JournalFile {
-    /// Creates the file; one that exists is never written to.
-    pub fn create(path: &Path) -> Result<JournalFile, Error> {
-        let create = || {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            File::options().write(true).create_new(true).open(path)
-        };
-        match create() {
-            Ok(file) => Ok(JournalFile { path: path.into(), file }),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(Error::RunExists(path.into())),
-            Err(source) => Err(study::Error::File { action: "create", path: path.into(), source }.into()),
+/// The text of a journal, made line by line.
+#[derive(Default)]
+pub struct Lines {
+    crc: u32,
+}
+
+/// Where the checksum stands in a line.
+const CHECKSUM: &str = ",\"crc32\":\"";
+
+impl Lines {
+    /// Appends the first line.
+    pub fn begin(&mut self, text: &mut Vec<u8>, beginning: &Beginning) {
+        #[derive(Serialize)]
+        #[serde(tag = "row", rename = "begin")]
+        struct First<'a> {
+            format: u32,
+            #[serde(flatten)]
+            beginning: &'a Beginning,
         }
+        self.append(text, &First { format: FORMAT, beginning });
     }
 
-    /// Writes rows until the player's end is gone. Each row is handed to the system at once, and kept by the disk about
-    /// once a second and wherever a run begins, starts or ends.
-    pub fn keep(mut self, rows: &Rows, progress: &dyn Progress) -> Result<(), Error> {
-        let trials = |row: &Row| match row {
-            Row::Begin(beginning) => Some(beginning.trials.len()),
-            _ => None,
-        };
-        let (mut total, mut pulses, mut late) = (0, 0_u32, 0_u64);
-        let mut stage = None;
-        let mut synced = Instant::now();
-        let mut unsynced = false;
-        loop {
-            let row = match rows.0.recv_timeout(SYNC_EVERY) {
-                Ok(row) => row,
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.sync(&mut unsynced)?;
-                    continue;
-                }
-            };
-            self.append(&row)?;
-            unsynced = true;
-            let is_milestone = matches!(row, Row::Begin(_) | Row::Start { .. } | Row::End { .. });
-            if is_milestone || synced.elapsed() >= SYNC_EVERY {
-                self.sync(&mut unsynced)?;
-                synced = Instant::now();
-            }
-            total = trials(&row).unwrap_or(total);
-            match row {
-                Row::Start { .. } => stage = Some(progress.stage("present", total as u64)),
-                Row::Pulse { .. } => pulses += 1,
-                Row::Late { missed, .. } => late += missed,
-                Row::TriggerLost { .. } => progress.say("the trigger's port was lost; the run goes on without pulses"),
-                _ => (),
-            }
-            if let (Some(stage), Row::Onset { .. }) = (&stage, &row) {
-                stage.advance(1);
-                stage.figures(&format!("{pulses} pulses, {late} late frames"));
-            }
-        }
-        self.sync(&mut unsynced)
+    /// Appends the line of a row.
+    pub fn row(&mut self, text: &mut Vec<u8>, row: Row) {
+        self.append(text, &row);
     }
 
-    fn append(&mut self, row: &Row) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(row)
-            .map_err(|source| study::Error::Json { path: self.path.clone(), source })
-            .map_err(Error::File)?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(|source| Error::Journal { path: self.path.clone(), source })
-    }
-
-    fn sync(&mut self, unsynced: &mut bool) -> Result<(), Error> {
-        if std::mem::take(unsynced) {
-            self.file.sync_data().map_err(|source| Error::Journal { path: self.path.clone(), source })?;
-        }
-        Ok(())
+    fn append(&mut self, text: &mut Vec<u8>, line: &impl Serialize) {
+        let start = text.len();
+        serde_json::to_writer(&mut *text, line).expect("numbers and names are JSON");
+        assert_eq!(text.pop(), Some(b'}'), "a row is an object");
+        self.crc = continued(self.crc, &text[start..]);
+        text.extend_from_slice(CHECKSUM.as_bytes());
+        text.extend_from_slice(format!("{:08x}\"}}\n", self.crc).as_bytes());
     }
 }
 
-/// Reads a journal. A last line that was cut off, as by a power failure, is passed over.
-pub fn read(path: &Path) -> Result<Vec<Row>, study::Error> {
-    let bytes = file::read(path)?;
+fn continued(crc: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(crc);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// What is read from a journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// What was decided before the first pulse.
+    pub beginning: Beginning,
+    /// What happened.
+    pub rows: Vec<Row>,
+}
+
+impl Account {
+    /// When the first stored volume came; `None` where the run did not get that far.
+    pub fn start(&self) -> Option<Moment> {
+        self.rows.iter().find_map(|row| if let Row::Start { at_ns } = row { Some(*at_ns) } else { None })
+    }
+
+    /// How the run ended; `None` where nobody could write that down.
+    pub fn ending(&self) -> Option<Ending> {
+        self.rows.iter().rev().find_map(|row| if let Row::End { ending, .. } = row { Some(*ending) } else { None })
+    }
+
+    /// How many trials were over, counted up to the last one that was shown to its end. One that was cut off is not over.
+    pub fn trials_over(&self) -> usize {
+        let over = |row: &Row| if let Row::Offset { trial, .. } = row { Some(*trial + 1) } else { None };
+        self.rows.iter().filter_map(over).max().unwrap_or(0)
+    }
+}
+
+/// Reads a journal. A last line that was cut off, as by a power failure, is passed over; any other line that is not as it
+/// was written is an error, with its number.
+pub fn read(path: &Path) -> Result<Account, study::Error> {
+    parse(path, &file::read(path)?)
+}
+
+/// Like [`read`], for the bytes of a file named `path`.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Account, study::Error> {
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_slice(line).map_err(|error| study::Error::Line {
-                path: path.into(),
-                line: number as u64 + 1,
-                what: error.to_string(),
-            })
-        })
-        .collect()
+    let wrong = |line: u64, what: String| study::Error::Line { path: path.into(), line, what };
+    let mut lines = (1..).zip(bytes[..whole].split_inclusive(|&byte| byte == b'\n'));
+    let Some((number, first)) = lines.next() else {
+        return Err(study::Error::content(path, "there is no whole line in it: the run did not begin"));
+    };
+    let mut crc = 0;
+    check_format(first).map_err(|what| wrong(number, what))?;
+    let beginning = understood(&mut crc, first).map_err(|what| wrong(number, what))?;
+    let rows = lines.map(|(number, line)| understood(&mut crc, line).map_err(|what| wrong(number, what)));
+    Ok(Account { beginning, rows: rows.collect::<Result<_, _>>()? })
+}
+
+fn check_format(line: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct First {
+        row: String,
+        format: Option<u32>,
+    }
+    let first: First = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    match first.format {
+        _ if first.row != "begin" => Err(format!("expected the row \"begin\", found {:?}", first.row)),
+        Some(FORMAT) => Ok(()),
+        found => Err(format!("expected a journal of format {FORMAT}, found {}", found.unwrap_or(1))),
+    }
+}
+
+/// The value of a line whose checksum is right.
+fn understood<T: serde::de::DeserializeOwned>(crc: &mut u32, line: &[u8]) -> Result<T, String> {
+    let mut sound = || {
+        let line = line.strip_suffix(b"\"}\n")?;
+        let (line, stated) = line.split_at_checked(line.len().checked_sub(8)?)?;
+        let line = line.strip_suffix(CHECKSUM.as_bytes())?;
+        let stated = u32::from_str_radix(std::str::from_utf8(stated).ok()?, 16).ok()?;
+        *crc = continued(*crc, line);
+        (stated == *crc).then_some(())
+    };
+    sound().ok_or("the checksum is wrong: this line, or one before it, is not as it was written")?;
+    serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::present) mod tests {
     use super::*;
-    use crate::study::Silent;
+    use crate::present::display::{FlipSourceFacts, FlipSourceKind, Pacing};
+    use crate::present::protocol::tests::sound;
 
-    #[test]
-    fn what_is_put_is_read_and_a_cut_last_line_is_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/run_journal.jsonl");
-        let written = [
+    /// The beginning of a run of 3 trials, the second of them null.
+    pub fn beginning() -> Beginning {
+        let trial =
+            |image, onset_frame| PlannedTrial { image, onset_frame, frames: if image.is_some() { 30 } else { 60 } };
+        let image =
+            |name: &str| ShownImage { name: name.into(), stim_file: format!("set/{name}.png"), sha256: "00".into() };
+        Beginning {
+            provenance: Provenance::here(),
+            unix_s: 1_800_000_000,
+            run: "sub-01_task-t_run-01".into(),
+            continues: None,
+            emulated: false,
+            trigger: "/dev/ttyS0".into(),
+            image_set: "set".into(),
+            image_set_sha256: "11".into(),
+            images: ["image_01", "image_02"].map(image).to_vec(),
+            image_px: [8, 8],
+            image_deg: [0.1, 0.1],
+            background_rgb: [77; 3],
+            seed: Seed(7),
+            display: DisplayFacts {
+                window_px: [640, 480],
+                screen_px: [640, 480],
+                refresh_hz: 60.0,
+                nominal_hz: None,
+                measured_hz: 60.0,
+                intervals: 119,
+                sound_intervals: 119,
+                interval_sd_ms: Some(0.01),
+                steady: true,
+                pacing: Pacing::Software,
+                flip_source: FlipSourceFacts {
+                    kind: FlipSourceKind::PresentCall,
+                    marks: OnsetSource::Estimated,
+                    clock_id: Some(1),
+                    flags: Vec::new(),
+                    refresh_ns: None,
+                    place: None,
+                    passed_over: Vec::new(),
+                },
+                adapter: "none".into(),
+                backend: "none".into(),
+                pixel_format: "none".into(),
+            },
+            volumes: 13,
+            trials: vec![trial(Some(1), 120), trial(None, 180), trial(Some(0), 240)],
+            end_frame: 780,
+            protocol: sound(),
+        }
+    }
+
+    pub fn rows() -> Vec<Row> {
+        vec![
             Row::Pulse { at_ns: Moment(u64::MAX / 2) },
             Row::Start { at_ns: Moment(7) },
             Row::Onset { at_ns: Moment(8), frame: 120, trial: 0, source: OnsetSource::Estimated },
             Row::End { at_ns: Moment(9), ending: Ending::Aborted },
-        ];
-        let (journal, rows) = journal();
-        written.iter().for_each(|row| journal.put(row.clone()).unwrap());
+        ]
+    }
+
+    pub fn text(beginning: &Beginning, rows: &[Row]) -> Vec<u8> {
+        let (mut lines, mut text) = (Lines::default(), Vec::new());
+        lines.begin(&mut text, beginning);
+        rows.iter().for_each(|&row| lines.row(&mut text, row));
+        text
+    }
+
+    fn complaint(bytes: &[u8]) -> String {
+        parse(Path::new("j.jsonl"), bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_whatever_the_place_at_which_it_was_cut() {
+        let (beginning, rows) = (beginning(), rows());
+        let text = text(&beginning, &rows);
+        assert_eq!(parse(Path::new("j.jsonl"), &text).unwrap(), Account { beginning, rows: rows.clone() });
+        let first = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        for end in 0..text.len() {
+            if end < first {
+                assert!(complaint(&text[..end]).contains("the run did not begin"));
+            } else {
+                let whole = text[first..end].iter().filter(|&&byte| byte == b'\n').count();
+                assert_eq!(parse(Path::new("j.jsonl"), &text[..end]).unwrap().rows, rows[..whole]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_that_changed_is_an_error_with_file_and_line() {
+        let text = text(&beginning(), &rows());
+        let mut line = 1;
+        for place in 0..text.len() {
+            let mut changed = text.clone();
+            changed[place] ^= 1;
+            // The last line end is the only byte without which a line may be a cut one.
+            if place + 1 < text.len() {
+                let what = complaint(&changed);
+                assert!(what.starts_with(&format!("j.jsonl, line {line}: ")), "{place}: {what}");
+            }
+            line += usize::from(text[place] == b'\n');
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_taken_out_or_moved_is_noticed() {
+        let text = text(&beginning(), &rows());
+        let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+        let without = [lines[0], lines[1], lines[3], lines[4]].concat();
+        assert!(complaint(&without).starts_with("j.jsonl, line 3: the checksum is wrong"));
+        let swapped = [lines[0], lines[2], lines[1]].concat();
+        assert!(complaint(&swapped).starts_with("j.jsonl, line 2: the checksum is wrong"));
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let text = String::from_utf8(text(&beginning(), &rows())).unwrap();
+        let other = text.replacen("\"format\":2", "\"format\":3", 1);
+        assert!(complaint(other.as_bytes()).contains("expected a journal of format 2, found 3"));
+        let former = text.replacen("\"format\":2,", "", 1);
+        assert!(complaint(former.as_bytes()).contains("expected a journal of format 2, found 1"));
+        assert!(complaint(b"{\"row\":\"flip\"}\n").contains("expected the row \"begin\""));
+    }
+
+    #[test]
+    fn what_is_handed_over_is_taken_in_its_order_and_no_more_than_there_is_room_for() {
+        let (journal, mut taken) = journal();
+        rows().into_iter().for_each(|row| journal.put(row).unwrap());
+        assert_eq!(taken.take(), Some(rows()[0]));
+        assert!(!taken.are_ended());
+        let row = Row::Start { at_ns: Moment(1) };
+        let room = std::iter::repeat_with(|| journal.put(row)).take_while(Result::is_ok).count();
+        assert_eq!(room, CAPACITY - 3);
+        assert!(matches!(journal.put(row), Err(Error::JournalStopped)));
         drop(journal);
-        JournalFile::create(&path).unwrap().keep(&rows, &Silent).unwrap();
-        assert_eq!(read(&path).unwrap(), written);
-
-        let mut text = std::fs::read(&path).unwrap();
-        text.truncate(text.len() - 5);
-        std::fs::write(&path, text).unwrap();
-        assert_eq!(read(&path).unwrap(), written[..3]);
-    }
-
-    #[test]
-    fn a_journal_is_never_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("j.jsonl");
-        std::fs::write(&path, "kept").unwrap();
-        assert!(matches!(JournalFile::create(&path), Err(Error::RunExists(_))));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
-    }
-
-    #[test]
-    fn a_full_disk_stops_the_run_and_not_silently() {
-        let (journal, rows) = journal();
-        journal.put(Row::Start { at_ns: Moment(1) }).unwrap();
-        let Ok(file) = File::options().write(true).open("/dev/full") else {
-            eprintln!("skipped: this system has no /dev/full");
-            return;
-        };
-        let failed = JournalFile { path: "/dev/full".into(), file }.keep(&rows, &Silent);
-        assert!(matches!(failed, Err(Error::Journal { .. })));
-        drop(rows);
-        assert!(matches!(journal.put(Row::Start { at_ns: Moment(1) }), Err(Error::JournalStopped)));
+        assert!(taken.are_ended());
+        assert_eq!(taken.drain().len(), CAPACITY);
     }
 }

@@ -1,7 +1,10 @@
 //! Shows an image set in the scanner: a protocol and an image set go in; the events of a run, and the journal that they
 //! were made from, come out below a BIDS dataset.
 
+mod attempt;
 mod clock;
+mod console;
+mod countdown;
 mod display;
 mod error;
 mod journal;
@@ -9,37 +12,49 @@ mod order;
 mod pace;
 mod player;
 mod protocol;
+mod pulses;
 mod record;
+mod recover;
 mod refresh;
+mod resume;
 mod session;
 #[cfg(test)]
 mod simulated;
 mod sprite;
 mod timeline;
 mod trigger;
-mod verdict;
 mod virtual_display;
 mod window;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use attempt::{Attempt, Standing};
 pub use error::Error;
 pub use protocol::Protocol;
+pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 
 use crate::present::clock::Moment;
+use crate::present::countdown::Countdown;
 use crate::present::display::Display;
-use crate::present::journal::{Beginning, Ending, Journal, JournalFile, Row, ShownImage};
-use crate::present::protocol::{SerialSetup, TriggerSetup};
+use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
+use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
+use crate::present::pulses::Expected;
+use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
+use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
+
+/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
+const QUIET_VOLUMES: f64 = 1.25;
 
 /// From the moment an emulated scanner is ready to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
@@ -47,8 +62,12 @@ const EMULATED_DELAY_S: f64 = 0.5;
 /// What became of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// The number of the attempt.
+    pub attempt: u32,
     /// The table of events; its sidecar lies beside it.
     pub events: PathBuf,
+    /// Whether that is the table that counts as the run's.
+    pub counts: bool,
     /// The journal that they were made from.
     pub journal: PathBuf,
     /// Whether the run went to its planned end.
@@ -62,7 +81,8 @@ pub struct Outcome {
 /// Presents one run. To be called from the main thread, once in a process: that is where windows are made.
 ///
 /// Nothing is written before the screen, the trigger and the images are found to be sound. A run that was begun is
-/// always recorded, also where it was aborted or failed.
+/// always recorded, also where it was aborted or failed. A run that was presented before is presented again, as a new
+/// attempt: see [`Attempt`].
 pub fn run(
     protocol: &Protocol,
     images: &ImageSet,
@@ -71,7 +91,10 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
     let sprites = read_images(images)?;
-    let order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let continues =
+        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
+    order.drain(..continues.map_or(0, |continued| continued.first_trial));
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -89,6 +112,7 @@ pub fn run(
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
+        continues,
         emulated: session.scanner == Scanner::Emulated,
         trigger: room.description.clone(),
         image_set: files.image_set.clone(),
@@ -104,35 +128,36 @@ pub fn run(
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
-    tell(&beginning, progress);
-    let journal_file = files.claim(images, &session.dataset)?;
+    tell(&beginning, &files.attempt, progress);
+    let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
-    let played = std::thread::scope(|scope| {
-        let writer = scope.spawn(move || journal_file.keep(&rows, progress));
-        let played = play(beginning, &timeline, &mut window, &mut room, &journal);
+    let (kept, played) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
+        let played = play(&beginning, &timeline, &mut window, &mut room, &journal);
         drop(journal);
-        let written = writer.join().expect("the writer does not panic");
-        // Why the journal stopped is the reason; that the player could not go on is what came of it.
-        written.and(played)
+        (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
-    record(&files, played)
+    record(&files.attempt, &kept, played, progress)
 }
 
 /// Waits for the scanner, follows the timeline and writes down how it ended.
 fn play(
-    beginning: Beginning,
+    beginning: &Beginning,
     timeline: &Timeline,
     display: &mut impl Display,
     room: &mut Room,
     journal: &Journal,
 ) -> Result<(), Error> {
-    let (tr_s, dummy_pulses) = (beginning.protocol.tr_s, beginning.protocol.dummy_pulses);
-    journal.put(Row::Begin(Box::new(beginning)))?;
-    room.make_ready(tr_s, dummy_pulses + timeline.volumes())?;
+    let protocol = &beginning.protocol;
+    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
+        return Err(Error::AbortedBeforeStart);
+    }
+    journal.put(Row::Armed { at_ns: Moment::now() })?;
+    room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
     let trigger = &mut *room.trigger;
-    let Some(start) = player::wait(dummy_pulses, display, trigger, journal)? else {
+    let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
         return Err(Error::AbortedBeforeStart);
     };
     let ended = player::follow(timeline, start, display, trigger, journal);
@@ -142,39 +167,77 @@ fn play(
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
-fn record(files: &Files, played: Result<(), Error>) -> Result<Outcome, Error> {
-    let rows = journal::read(&files.journal)?;
-    if !rows.iter().any(|row| matches!(row, Row::Start { .. })) {
-        std::fs::remove_file(&files.journal).map_err(study::Error::file("remove", &files.journal))?;
+fn record(
+    attempt: &Attempt,
+    kept: &Kept,
+    played: Result<(), Error>,
+    progress: &dyn Progress,
+) -> Result<Outcome, Error> {
+    let (journal, events) = match kept {
+        Kept::InPlace => (attempt.journal(), attempt.table()),
+        Kept::Spare(path) => {
+            let table = attempt.table();
+            (path.clone(), path.with_file_name(table.file_name().expect("a table has a name")))
+        }
+    };
+    let account = journal::read(&journal)?;
+    if account.start().is_none() {
+        for path in [&journal, &attempt.journal()].into_iter().filter(|path| path.exists()) {
+            std::fs::remove_file(path).map_err(study::Error::file("remove", path))?;
+        }
         return Err(played.err().unwrap_or(Error::AbortedBeforeStart));
     }
-    let record = record::make(&files.journal, &rows)?;
-    record.write(&files.events)?;
+    let recover = || match kept {
+        Kept::InPlace => format!("layerprint recover {}", journal.display()),
+        Kept::Spare(path) => format!("layerprint recover {} --out {}", path.display(), attempt.dataset().display()),
+    };
+    let record = record::make(&journal, &account, attempt.number(), false)?;
+    let written = record.write(&events);
+    if written.is_err() {
+        progress.say(&format!("the journal {} is whole: `{}` makes the table", journal.display(), recover()));
+    }
+    written?;
+    let promoted = match kept {
+        Kept::InPlace => attempt.promote_if_due(&record.facts)?,
+        Kept::Spare(_) => {
+            progress.say(&format!("the dataset does not have the whole run: `{}` brings it there", recover()));
+            None
+        }
+    };
     played?;
     Ok(Outcome {
-        events: files.events.clone(),
-        journal: files.journal.clone(),
+        attempt: attempt.number(),
+        counts: promoted.is_some(),
+        events: promoted.unwrap_or(events),
+        journal,
         complete: record.facts.complete,
         verdict: record.facts.trigger.verdict,
         missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }
 
-fn tell(beginning: &Beginning, progress: &dyn Progress) {
-    let Beginning { display, volumes, trials, protocol, .. } = beginning;
+fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
+    let Beginning { display, volumes, trials, protocol, continues, .. } = beginning;
     let [width, height] = display.window_px;
-    let dummies = protocol.dummy_pulses;
     let minutes = f64::from(*volumes) * protocol.tr_s / 60.0;
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",
         trials.len(),
-        if dummies > 0 { format!(" after {dummies} dummies") } else { String::new() },
+        match protocol.dummies {
+            Dummies::None => String::new(),
+            Dummies::Discarded(dummies) => format!(" after {dummies} that it discards"),
+            Dummies::Stored(dummies) => format!(", of which {dummies} before the lead-in"),
+        },
     ));
+    if let Some(Continued { attempt, first_trial }) = continues {
+        progress.say(&format!("it goes on with attempt {attempt} at trial {}", first_trial + 1));
+    } else if attempt.number() > 1 {
+        progress.say(&format!("this run was presented before: this is attempt {}", attempt.number()));
+    }
     if beginning.emulated {
         progress.say("the scanner is EMULATED: this run is a rehearsal and no data");
     }
-    progress.say(&format!("waiting for the scanner's first pulse on {} (Escape aborts)", beginning.trigger));
 }
 
 fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
@@ -227,45 +290,27 @@ impl Room {
         Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
     }
 
-    /// Refuses a scanner that is running already; an emulated one begins.
-    fn make_ready(&mut self, tr_s: f64, pulses: u32) -> Result<(), Error> {
-        while let Some(signal) = self.trigger.poll() {
-            match signal {
-                trigger::Signal::Pulse(_) => return Err(Error::ScannerRunning),
-                trigger::Signal::Lost(_) => return Err(Error::TriggerLost),
-                trigger::Signal::OtherByte(..) => (),
-            }
-        }
+    /// An emulated scanner begins to send its pulses.
+    fn start_emulated(&mut self, expected: &Expected) {
         if let Some((scanner, byte)) = &mut self.emulated {
-            scanner.start(*byte, EMULATED_DELAY_S, tr_s, pulses);
+            scanner.start(*byte, EMULATED_DELAY_S, expected.interval_s, expected.pulses);
         }
-        Ok(())
     }
 }
 
 /// The files of a run.
 struct Files {
     name: RunName,
-    events: PathBuf,
-    journal: PathBuf,
+    attempt: Attempt,
     image_set: String,
     images: Vec<ShownImage>,
 }
 
 impl Files {
-    /// Names them; an error if the run has some already.
+    /// Names them.
     fn of(protocol: &Protocol, images: &ImageSet, session: &Session) -> Result<Files, Error> {
-        let name = RunName {
-            subject: session.subject.clone(),
-            session: session.session.clone(),
-            task: protocol.task.clone(),
-            run: Some(session.run),
-        };
-        let events = name.func(&session.dataset, "events.tsv");
-        let journal = name.folder(&session.dataset.join("sourcedata/layerprint")).join(format!("{name}_journal.jsonl"));
-        if let Some(path) = [&events, &journal].into_iter().find(|path| path.exists()) {
-            return Err(Error::RunExists(path.clone()));
-        }
+        let name = session.run_name(&protocol.task);
+        let attempt = Attempt::next(&session.dataset, &name)?;
         let image_set = set_name(images.folder());
         let shown = |image: &study::ImageRecord| ShownImage {
             name: image.name().into(),
@@ -273,7 +318,30 @@ impl Files {
             sha256: image.sha256.clone(),
         };
         let images = images.manifest().images.iter().map(shown).collect();
-        Ok(Files { name, events, journal, image_set, images })
+        Ok(Files { name, attempt, image_set, images })
+    }
+
+    /// Where the latest attempt is gone on with. One that was killed gets its table.
+    fn resumed(
+        &self,
+        protocol: &Protocol,
+        images: &ImageSet,
+        session: &Session,
+        order: &[Option<usize>],
+        progress: &dyn Progress,
+    ) -> Result<Continued, Error> {
+        let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;
+        let now = Circumstances {
+            protocol,
+            image_set_sha256: images.sha256(),
+            seed: session.seed,
+            emulated: session.scanner == Scanner::Emulated,
+        };
+        let continued = interrupted.goes_on(&now, order)?;
+        if !interrupted.attempt().table().exists() {
+            progress.say(&recover::make_table(interrupted.attempt())?.to_string());
+        }
+        Ok(continued)
     }
 
     /// Describes the dataset, copies the images into it and creates the journal.
@@ -292,7 +360,7 @@ impl Files {
                 file::write(&copy, &bytes)?;
             }
         }
-        JournalFile::create(&self.journal)
+        JournalFile::create(&self.attempt.journal())
     }
 }
 

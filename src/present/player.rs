@@ -4,9 +4,8 @@
 //! moves nothing that follows. What became of a frame is written down when it is known, which may be while later ones are
 //! under way. Between flips there is no file access and no waiting lock.
 
-use std::collections::VecDeque;
-
 use crate::present::clock::Moment;
+use crate::present::countdown::Countdown;
 use crate::present::display::{Answer, Display, Fate, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
@@ -20,37 +19,79 @@ const SLACK_FRAMES: f64 = 0.75;
 /// For how many frames the photodiode's patch is white at the onset of an image: long enough for a slow screen.
 const PATCH_FRAMES: u64 = 3;
 
-/// How many frames may be under way before memory is asked for; one is, where the display answers in time.
-const UNDER_WAY: usize = 64;
+/// How many frames there is room for that nothing is known of: a display gives up hope long before. Where it answers in
+/// time there is one.
+const UNDER_WAY: usize = 256;
 
-/// Shows the empty screen until the pulse of the first stored volume comes, and returns its moment; `None` if the user
-/// aborted before.
+/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
+/// user aborted. A scanner that is running already is told and waited for.
+pub fn arm(
+    quiet_s: f64,
+    display: &mut impl Display,
+    trigger: &mut dyn Trigger,
+    journal: &Journal,
+) -> Result<bool, Error> {
+    let mut quiet_since = None;
+    loop {
+        while let Some(signal) = trigger.poll() {
+            match signal {
+                Signal::Pulse(at_ns) => {
+                    journal.put(Row::EarlyPulse { at_ns })?;
+                    quiet_since = Some(at_ns);
+                }
+                Signal::Lost(_) => return Err(Error::TriggerLost),
+                Signal::OtherByte(..) => journal.put(row(signal))?,
+            }
+        }
+        let at = display.next_flip();
+        if at.seconds_since(*quiet_since.get_or_insert(at)) >= quiet_s {
+            return Ok(true);
+        }
+        if display.abort_asked() {
+            return Ok(false);
+        }
+        show_empty(display)?;
+    }
+}
+
+/// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near, and returns it;
+/// `None` if the user aborted before.
 pub fn wait(
-    dummy_pulses: u32,
+    mut countdown: Countdown,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
 ) -> Result<Option<Moment>, Error> {
-    let mut pulses = 0;
+    let mut start: Option<Moment> = None;
     loop {
         while let Some(signal) = trigger.poll() {
             journal.put(row(signal))?;
             match signal {
-                Signal::Pulse(at) if pulses == dummy_pulses => {
-                    journal.put(Row::Start { at_ns: at })?;
-                    return Ok(Some(at));
+                Signal::Pulse(at) if start.is_none() => {
+                    start = countdown.pulse(at);
+                    if let Some(at_ns) = start {
+                        journal.put(Row::Start { at_ns })?;
+                    }
                 }
-                Signal::Pulse(_) => pulses += 1,
-                Signal::Lost(_) => return Err(Error::TriggerLost),
-                Signal::OtherByte(..) => (),
+                Signal::Lost(_) if start.is_none() => return Err(Error::TriggerLost),
+                Signal::Pulse(_) | Signal::Lost(_) | Signal::OtherByte(..) => (),
             }
+        }
+        if start.is_some_and(|start| start <= display.next_flip()) {
+            return Ok(start);
         }
         if display.abort_asked() {
             return Ok(None);
         }
-        display.show(Scene::default())?;
-        while display.answer().is_some() {}
+        show_empty(display)?;
     }
+}
+
+/// Shows the empty screen. What becomes of that frame is of no interest.
+fn show_empty(display: &mut impl Display) -> Result<(), Error> {
+    display.show(Scene::default())?;
+    while display.answer().is_some() {}
+    Ok(())
 }
 
 /// Follows the timeline from the moment `start` of the first stored volume to its end.
@@ -101,7 +142,10 @@ struct Ledger<'a> {
     start: Moment,
     refresh_hz: f64,
     journal: &'a Journal,
-    under_way: VecDeque<HandedOver>,
+    // Those that nothing is known of, each at the place of its number.
+    under_way: [Option<HandedOver>; UNDER_WAY],
+    // The display's number of the newest.
+    newest: u64,
     // The frame after the newest.
     next: Option<u64>,
     last: Option<Flip>,
@@ -110,6 +154,7 @@ struct Ledger<'a> {
 }
 
 /// A frame that was given to the display.
+#[derive(Clone, Copy)]
 struct HandedOver {
     // The display's number of it.
     shown: u64,
@@ -118,10 +163,20 @@ struct HandedOver {
     trial: Option<usize>,
 }
 
+impl HandedOver {
+    fn place(&self) -> usize {
+        place_of(self.shown)
+    }
+}
+
+fn place_of(shown: u64) -> usize {
+    (shown % UNDER_WAY as u64) as usize
+}
+
 impl<'a> Ledger<'a> {
     fn new(start: Moment, refresh_hz: f64, journal: &'a Journal) -> Ledger<'a> {
-        let under_way = VecDeque::with_capacity(UNDER_WAY);
-        Ledger { start, refresh_hz, journal, under_way, next: None, last: None, on: None }
+        let under_way = [None; UNDER_WAY];
+        Ledger { start, refresh_hz, journal, under_way, newest: 0, next: None, last: None, on: None }
     }
 
     fn frames_since_start(&self, at: Moment) -> f64 {
@@ -135,20 +190,24 @@ impl<'a> Ledger<'a> {
 
     fn hand_over(&mut self, frame: HandedOver) {
         self.next = Some(frame.frame + 1);
-        self.under_way.push_back(frame);
+        self.newest = frame.shown;
+        self.under_way[frame.place()] = Some(frame);
     }
 
     /// Writes down what became of a frame. Frames that were shown before the run are passed over.
     fn note(&mut self, answer: Answer) -> Result<(), Error> {
-        let Some(place) = self.under_way.iter().position(|frame| frame.shown == answer.shown) else { return Ok(()) };
-        let Some(HandedOver { frame, trial, .. }) = self.under_way.remove(place) else { return Ok(()) };
+        let under_way = &mut self.under_way[place_of(answer.shown)];
+        let Some(HandedOver { shown, frame, trial }) = under_way.take_if(|frame| frame.shown == answer.shown) else {
+            return Ok(());
+        };
         match answer.fate {
-            Fate::Taken(flip) => self.note_flip(flip, frame, trial),
+            Fate::Taken(flip) => self.note_flip(flip, frame, trial, self.newest - shown),
             Fate::Unseen { at, why } => self.journal.put(Row::Unseen { at_ns: at, frame, why }),
         }
     }
 
-    fn note_flip(&mut self, flip: Flip, aimed_at: u64, trial: Option<usize>) -> Result<(), Error> {
+    /// So many newer frames are under way.
+    fn note_flip(&mut self, flip: Flip, aimed_at: u64, trial: Option<usize>, newer: u64) -> Result<(), Error> {
         let Flip { at, source, sequence } = flip;
         let frame = frame_near(self.frames_since_start(at), Some(aimed_at)).max(aimed_at);
         self.journal.put(Row::Flip { at_ns: at, frame, source, sequence })?;
@@ -169,7 +228,7 @@ impl<'a> Ledger<'a> {
             self.on = trial;
         }
         self.last = Some(flip);
-        self.next = self.next.max(Some(frame + 1 + self.under_way.len() as u64));
+        self.next = self.next.max(Some(frame + 1 + newer));
         Ok(())
     }
 }
@@ -205,7 +264,8 @@ mod tests {
     use super::*;
     use crate::present::journal::{self, journal};
     use crate::present::protocol::tests::sound;
-    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
+    use crate::present::protocol::{Dummies, Protocol};
+    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;
@@ -221,18 +281,32 @@ mod tests {
     /// 3 trials at 2, 3 and 4 s, the second of them null, images of 0.5 s, 13 s at 60 Hz; the screen's refreshes lie
     /// `phase` frames beside those of the timeline.
     fn play(phase: f64, stalls: &[(u64, u64)], abort_s: Option<u64>) -> Played {
+        play_on(phase, stalls, |display, start| {
+            if let Some(abort_s) = abort_s {
+                display.abort_at(Moment(start.0 + abort_s * SECOND));
+            }
+        })
+    }
+
+    /// The same on a display that tells of a frame so much later, and does not show those of some refreshes.
+    fn play_told_late(answer_after_s: f64, stalls: &[(u64, u64)], discarded: &[u64]) -> Played {
+        play_on(0.0, stalls, |display, _| {
+            display.answer_after(answer_after_s);
+            display.discard(discarded);
+        })
+    }
+
+    fn play_on(phase: f64, stalls: &[(u64, u64)], prepare: impl FnOnce(&mut SimulatedDisplay, Moment)) -> Played {
         let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, stalls);
         // The run starts at the 60th refresh, or a part of a frame before it.
         let start = Moment(2 * SECOND - (phase / 60.0 * 1e9) as u64);
-        if let Some(abort_s) = abort_s {
-            display.abort_at(Moment(start.0 + abort_s * SECOND));
-        }
+        prepare(&mut display, start);
         let pulses = (0..13).map(|volume| Signal::Pulse(Moment(start.0 + volume * SECOND)));
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
-        let found = wait(0, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
         let ending = follow(&timeline, found, &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
     }
@@ -253,6 +327,10 @@ mod tests {
     fn late(played: &Played) -> Vec<u64> {
         let late = |row: &Row| if let Row::Late { missed, .. } = row { Some(*missed) } else { None };
         played.rows.iter().filter_map(late).collect()
+    }
+
+    fn is_flip(row: &Row) -> bool {
+        matches!(row, Row::Flip { .. })
     }
 
     fn count(played: &Played, is_counted: impl Fn(&Row) -> bool) -> usize {
@@ -289,9 +367,58 @@ mod tests {
         assert_eq!(late(&played), [1, 2, 5]);
         assert_eq!(onsets(&played), [(0, 120), (1, 180), (2, 240)]);
         assert_eq!(offsets(&played), [150, 240, 270]);
-        let flips = count(&played, |row| matches!(row, Row::Flip { .. }));
-        let undisturbed = count(&play(0.0, &[], None), |row| matches!(row, Row::Flip { .. }));
+        let flips = count(&played, is_flip);
+        let undisturbed = count(&play(0.0, &[], None), is_flip);
         assert_eq!(undisturbed - flips, 8);
+    }
+
+    #[test]
+    fn times_that_are_told_while_later_frames_are_under_way_change_nothing() {
+        let at_once = play(0.0, &[], None);
+        for answer_after_s in [0.004, 0.012, 0.02, 0.05, 0.2] {
+            let played = play_told_late(answer_after_s, &[], &[]);
+            assert_eq!(onsets(&played), [(0, 120), (1, 180), (2, 240)], "told {answer_after_s} s later");
+            assert_eq!(offsets(&played), [150, 240, 270]);
+            assert_eq!(late(&played), [] as [u64; 0], "told {answer_after_s} s later");
+            let flips = |played: &Played| played.rows.iter().copied().filter(is_flip).collect::<Vec<Row>>();
+            assert_eq!(flips(&played), flips(&at_once));
+        }
+    }
+
+    #[test]
+    fn stalls_are_found_also_where_they_are_told_later() {
+        for answer_after_s in [0.004, 0.012, 0.02, 0.05, 0.2] {
+            let played = play_told_late(answer_after_s, &[(100, 1), (190, 2), (260, 5)], &[]);
+            assert_eq!(late(&played), [1, 2, 5], "told {answer_after_s} s later");
+            let by_sequence = |row: &Row| match row {
+                Row::Late { missed, missed_by_sequence, .. } => *missed_by_sequence == Some(*missed),
+                _ => true,
+            };
+            assert!(played.rows.iter().all(by_sequence));
+            assert_eq!(onsets(&played), [(0, 120), (1, 180), (2, 240)], "told {answer_after_s} s later");
+            assert_eq!(offsets(&played), [150, 240, 270]);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_was_not_shown_is_recorded_and_has_no_time() {
+        // The first frame of trial 0 is refresh 60 + 120; the other lies within the image.
+        for answer_after_s in [0.0, 0.02] {
+            let played = play_told_late(answer_after_s, &[], &[180, 200]);
+            let unseen = |row: &Row| if let Row::Unseen { frame, .. } = row { Some(*frame) } else { None };
+            assert_eq!(played.rows.iter().filter_map(unseen).collect::<Vec<_>>(), [120, 140]);
+            assert_eq!(onsets(&played), [(0, 121), (1, 180), (2, 240)]);
+            assert_eq!(offsets(&played), [150, 240, 270]);
+            assert_eq!(late(&played), [1, 1], "nothing new was seen during those refreshes");
+        }
+    }
+
+    #[test]
+    fn the_patch_is_white_for_the_first_frames_of_each_image() {
+        let played = play(0.0, &[], None);
+        let white = played.shown.iter().filter(|(_, scene)| scene.patch_is_white);
+        let frames: Vec<i64> = white.map(|(at, _)| (at.seconds_since(played.start) * 60.0).round() as i64).collect();
+        assert_eq!(frames, [120, 121, 122, 240, 241, 242], "not at the null trial");
     }
 
     #[test]
@@ -318,7 +445,7 @@ mod tests {
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
         let mut trigger = SimulatedTrigger::new(clock, signals);
         let (journal, rows) = journal();
-        let start = wait(0, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
         assert_eq!(follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap(), Ending::Complete);
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
 
@@ -334,7 +461,28 @@ mod tests {
         let pulses = (2..9).map(|second| Signal::Pulse(Moment(second * SECOND)));
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, _rows) = journal::journal();
-        let start = wait(3, &mut display, &mut trigger, &journal).unwrap();
+        let protocol = Protocol { dummies: Dummies::Discarded(3), ..sound() };
+        let start = wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap();
         assert_eq!(start, Some(Moment(5 * SECOND)));
+    }
+
+    #[test]
+    fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
+        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let clock = Rc::new(Cell::new(Moment(SECOND)));
+        let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
+        display.reserve(1000);
+        let pulses = (2..15).map(|second| Signal::Pulse(Moment(second * SECOND)));
+        let others = [Signal::OtherByte(Moment(15 * SECOND), 7), Signal::Lost(Moment(15 * SECOND))];
+        let mut trigger = SimulatedTrigger::new(clock, pulses.chain(others));
+        let (journal, rows) = journal::journal();
+        let countdown = Countdown::new(&sound());
+        assert!(times_memory_was_taken() > 0, "it is counted");
+        let before = times_memory_was_taken();
+        let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let ending = follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap();
+        journal.put(Row::End { at_ns: start, ending }).unwrap();
+        assert_eq!(times_memory_was_taken() - before, 0);
+        assert!(rows.drain().len() > 700);
     }
 }

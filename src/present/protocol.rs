@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::present::pulses::Expected;
 use crate::study::bids::Label;
 use crate::study::checked::checked;
 use crate::study::{self, file};
@@ -17,11 +18,46 @@ pub struct Protocol {
     /// Time from one volume to the next, in seconds.
     #[serde(deserialize_with = "positive")]
     pub(in crate::present) tr_s: f64,
-    /// Pulses of volumes that are not stored, before the first one that is.
-    pub(in crate::present) dummy_pulses: u32,
+    /// What comes before the volumes that the trials are for.
+    #[serde(deserialize_with = "dummies")]
+    pub(in crate::present) dummies: Dummies,
+    /// When the scanner sends a pulse.
+    #[serde(default, deserialize_with = "pulses")]
+    pub(in crate::present) pulses: Pulses,
     pub(in crate::present) trials: Trials,
     pub(in crate::present) screen: ScreenSetup,
     pub(in crate::present) trigger: TriggerSetup,
+}
+
+/// Volumes before the magnetization is steady. Onset 0 is the first volume that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dummies {
+    /// There are none, or the scanner sends no pulse until they are over: the first pulse is onset 0.
+    None,
+    /// The scanner sends pulses during so many volumes and discards them: onset 0 is the pulse after theirs.
+    Discarded(u32),
+    /// So many volumes are stored like all others: the first pulse is onset 0, and the trials begin after them.
+    Stored(u32),
+}
+
+/// When the scanner sends a pulse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pulses {
+    /// At the beginning of every volume.
+    #[default]
+    EveryVolume,
+    /// So many times a volume, evenly: at every slice, or every group of slices.
+    PerVolume(u32),
+    /// At the beginning of the first volume, and never again.
+    FirstVolume,
+}
+
+impl Pulses {
+    fn per_volume(self) -> u32 {
+        if let Pulses::PerVolume(count) = self { count } else { 1 }
+    }
 }
 
 /// What is shown for how long.
@@ -143,6 +179,39 @@ impl Protocol {
         Ok(protocol)
     }
 
+    /// From one pulse to the next, in seconds.
+    pub(in crate::present) fn pulse_interval_s(&self) -> f64 {
+        self.tr_s / f64::from(self.pulses.per_volume())
+    }
+
+    /// How many pulse intervals lie between the first pulse and onset 0.
+    pub(in crate::present) fn intervals_before_start(&self) -> u32 {
+        match self.dummies {
+            Dummies::Discarded(volumes) => volumes * self.pulses.per_volume(),
+            Dummies::None | Dummies::Stored(_) => 0,
+        }
+    }
+
+    /// From onset 0 to where the lead-in begins, in seconds.
+    pub(in crate::present) fn stored_dummies_s(&self) -> f64 {
+        if let Dummies::Stored(volumes) = self.dummies { f64::from(volumes) * self.tr_s } else { 0.0 }
+    }
+
+    /// The pulses of a run with so many stored volumes.
+    pub(in crate::present) fn expected_pulses(&self, volumes: u32) -> Expected {
+        let per_volume = self.pulses.per_volume();
+        let pulses = match self.pulses {
+            Pulses::FirstVolume => 1,
+            Pulses::EveryVolume | Pulses::PerVolume(_) => volumes * per_volume + self.intervals_before_start(),
+        };
+        Expected { interval_s: self.pulse_interval_s(), pulses, per_volume }
+    }
+
+    /// Whether another protocol shows the same in the same way; the trigger may be wired otherwise.
+    pub(in crate::present) fn is_as(&self, other: &Protocol) -> bool {
+        *self == Protocol { trigger: self.trigger.clone(), ..other.clone() }
+    }
+
     /// The task's label.
     pub fn task(&self) -> &Label {
         &self.task
@@ -151,6 +220,9 @@ impl Protocol {
 
 /// A year: longer than any run, and short enough that its frames can be counted.
 const LONGEST_S: f64 = 3.2e7;
+
+/// More dummies are a mistake.
+const MOST_DUMMIES: u32 = 100;
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a number above 0", |value| *value > 0.0 && *value < LONGEST_S)
@@ -169,6 +241,20 @@ fn null_fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::E
     checked(deserializer, "a share from 0 to 0.4", |value| (0.0..=0.4).contains(value))
 }
 
+fn dummies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dummies, D::Error> {
+    let few = |dummies: &Dummies| match dummies {
+        Dummies::None => true,
+        Dummies::Discarded(volumes) | Dummies::Stored(volumes) => (1..=MOST_DUMMIES).contains(volumes),
+    };
+    checked(deserializer, "\"none\", or discarded or stored volumes from 1 to 100", few)
+}
+
+fn pulses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pulses, D::Error> {
+    checked(deserializer, "from 1 to 1000 pulses per_volume", |pulses: &Pulses| {
+        (1..=1000).contains(&pulses.per_volume())
+    })
+}
+
 fn visual_angle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "an angle above 0 and below 180 degrees", |value| *value > 0.0 && *value < 180.0)
 }
@@ -181,7 +267,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
 pub(in crate::present) mod tests {
     use super::*;
 
-    pub const SOUND: &str = "task = \"t\"\ntr_s = 1.0\ndummy_pulses = 0\n[trials]\nrepetitions = 2\nimage_s = 0.5\n\
+    pub const SOUND: &str = "task = \"t\"\ntr_s = 1.0\ndummies = \"none\"\n[trials]\nrepetitions = 2\nimage_s = 0.5\n\
         soa_s = 1.0\nnull_fraction = 0.1\nlead_in_s = 2.0\nlead_out_s = 8.0\n[screen]\nwidth_mm = 400.0\n\
         distance_mm = 1000.0\nimage_size = \"native\"\nbackground = \"mean\"\n[trigger.serial]\nport = \"/dev/ttyS0\"\n\
         baud = 9600\nbyte = 53\n";

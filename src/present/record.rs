@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::present::clock::Moment;
-use crate::present::journal::{Beginning, Ending, Row};
-use crate::present::verdict;
+use crate::present::journal::{Account, Beginning, Ending, Row};
+use crate::present::pulses::{self, Judgement};
 use crate::study::{self, Event, Events, FlipFacts, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
@@ -18,18 +18,19 @@ pub struct Record {
     stimulus_presentation: Map<String, Value>,
 }
 
-/// Understands the rows of a journal; an error names what is missing.
-pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
-    let lacks = |what: &str| study::Error::content(path, format!("{what} is missing: the run did not begin"));
-    let beginning = rows.iter().find_map(|row| if let Row::Begin(beginning) = row { Some(&**beginning) } else { None });
-    let beginning = beginning.ok_or_else(|| lacks("the row \"begin\""))?;
-    let start = rows.iter().find_map(|row| if let Row::Start { at_ns } = row { Some(*at_ns) } else { None });
-    let start = start.ok_or_else(|| lacks("the row \"start\""))?;
-    let ending = rows.iter().rev().find_map(|row| if let Row::End { ending, .. } = row { Some(*ending) } else { None });
+/// Understands the journal of an attempt; an error if the run did not begin. Where the run ended and nobody could write
+/// that down, the trial under way is left out of the table, because nobody knows how long it was shown: the table is the
+/// first part of the one that would have been.
+pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Result<Record, study::Error> {
+    let Account { beginning, rows } = account;
+    let start = account.start();
+    let start = start.ok_or_else(|| study::Error::content(path, "the first volume did not come: nothing was shown"))?;
+    let ending = account.ending();
     let complete = ending == Some(Ending::Complete);
-    let end_s = rows.iter().filter_map(moment).max().map_or(0.0, |end| end.seconds_since(start));
+    let end_s = rows.iter().map(moment).max().map_or(0.0, |end| end.seconds_since(start));
 
-    let events = events(beginning, start, end_s, rows);
+    let mut events = events(beginning, start, end_s, rows);
+    let cut = if ending.is_none() { events.pop_if(|(trial, _)| *trial >= account.trials_over()) } else { None };
     let (pulses_s, trigger) = trigger(beginning, start, end_s, complete, rows);
     let shown =
         |image: Option<usize>| events.iter().filter(|(trial, _)| beginning.trials[*trial].image == image).count();
@@ -45,7 +46,15 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
 
     let mut more = Map::new();
     let mut put = |key: &str, value: Value| more.insert(key.into(), value);
+    put("attempt", json!(attempt));
+    if let Some(continued) = beginning.continues {
+        put("continues", json!(continued));
+    }
+    put("recovered", json!(recovered));
     put("ending", json!(ending));
+    if let Some((trial, event)) = &cut {
+        put("cut_trial", json!({ "trial": trial, "trial_type": event.trial_type, "onset_s": rounded(event.onset_s) }));
+    }
     put("image_set", json!(beginning.image_set));
     put("seed", json!(beginning.seed));
     put("volumes", json!(beginning.volumes));
@@ -84,17 +93,22 @@ pub fn make(path: &Path, rows: &[Row]) -> Result<Record, study::Error> {
 }
 
 impl Record {
-    /// Writes the sidecar, then the table: where there is a table, it is explained.
+    /// Writes the sidecar, then the table: where there is a table, it is explained. A table that exists is not written
+    /// over.
     pub fn write(&self, events_tsv: &Path) -> Result<(), study::Error> {
+        if events_tsv.exists() {
+            return Err(study::Error::Exists(events_tsv.into()));
+        }
         self.facts.write(&events_tsv.with_extension("json"), self.stimulus_presentation.clone())?;
         self.events.write(events_tsv)
     }
 }
 
-fn moment(row: &Row) -> Option<Moment> {
+fn moment(row: &Row) -> Moment {
     match row {
-        Row::Begin(_) => None,
         Row::Pulse { at_ns }
+        | Row::EarlyPulse { at_ns }
+        | Row::Armed { at_ns }
         | Row::OtherByte { at_ns, .. }
         | Row::TriggerLost { at_ns }
         | Row::Start { at_ns }
@@ -103,7 +117,7 @@ fn moment(row: &Row) -> Option<Moment> {
         | Row::Onset { at_ns, .. }
         | Row::Offset { at_ns, .. }
         | Row::Late { at_ns, .. }
-        | Row::End { at_ns, .. } => Some(*at_ns),
+        | Row::End { at_ns, .. } => *at_ns,
     }
 }
 
@@ -147,13 +161,15 @@ fn trigger(beginning: &Beginning, start: Moment, end_s: f64, complete: bool, row
     let pulses = rows.iter().filter_map(|row| if let Row::Pulse { at_ns } = row { Some(*at_ns) } else { None });
     let pulses_s: Vec<f64> = pulses.map(|pulse| pulse.seconds_since(start)).collect();
     let lost = rows.iter().any(|row| matches!(row, Row::TriggerLost { .. }));
-    let tr_s = beginning.protocol.tr_s;
-    let volumes = if complete { beginning.volumes } else { (end_s / tr_s) as u32 + 1 };
-    let expected_pulses = beginning.protocol.dummy_pulses + volumes;
+    let protocol = &beginning.protocol;
+    let volumes = if complete { beginning.volumes } else { (end_s / protocol.tr_s) as u32 + 1 };
+    let expected = protocol.expected_pulses(volumes);
+    let Judgement { verdict, fit } = pulses::judge(&pulses_s, &expected, lost);
     let facts = TriggerFacts {
-        verdict: verdict::judge(&pulses_s, tr_s, expected_pulses, lost),
+        verdict,
+        fit,
         source: beginning.trigger.clone(),
-        expected_pulses,
+        expected_pulses: expected.pulses,
         other_bytes: rows.iter().filter(|row| matches!(row, Row::OtherByte { .. })).count() as u64,
     };
     (pulses_s.into_iter().map(rounded).collect(), facts)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::study::Seed;
-use crate::study::bids::Label;
+use crate::study::bids::{Label, RunName};
 
 /// The circumstances of one run.
 #[derive(Clone, Debug)]
@@ -18,10 +18,31 @@ pub struct Session {
     pub run: u32,
     /// The seed of the order of trials. From the same seed each run of each participant has an order of its own.
     pub seed: Seed,
+    /// Whether the trials are shown that the latest attempt at this run did not come to, instead of all.
+    pub resume: bool,
+    /// Where a new folder holds the journal if the dataset's disk does not take it.
+    pub spare: PathBuf,
     /// Who sends the pulses.
     pub scanner: Scanner,
     /// Where the images are shown.
     pub screen: Screen,
+}
+
+impl Session {
+    /// The run, as its files are called.
+    pub fn run_name(&self, task: &Label) -> RunName {
+        RunName {
+            subject: self.subject.clone(),
+            session: self.session.clone(),
+            task: task.clone(),
+            run: Some(self.run),
+        }
+    }
+
+    /// The spare folder where none is named: in the system's folder for temporary files.
+    pub fn usual_spare() -> PathBuf {
+        std::env::temp_dir().join("layerprint")
+    }
 }
 
 /// Who sends the pulses.

@@ -1,5 +1,6 @@
-//! A display and a trigger on a virtual clock: what happens there is exact.
+//! A display and a trigger on a virtual clock: what happens there is exact. And an allocator that counts.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -63,6 +64,12 @@ impl SimulatedDisplay {
     /// The frames of these refreshes are not shown.
     pub fn discard(&mut self, refreshes: &[u64]) {
         self.discarded.extend(refreshes);
+    }
+
+    /// Takes the memory for so many frames now.
+    pub fn reserve(&mut self, frames: usize) {
+        self.shown.reserve(frames);
+        self.under_way.reserve(frames);
     }
 
     fn refresh(&self, number: u64) -> Moment {
@@ -137,5 +144,39 @@ impl Trigger for SimulatedTrigger {
     fn poll(&mut self) -> Option<Signal> {
         let (Signal::Pulse(at) | Signal::OtherByte(at, _) | Signal::Lost(at)) = *self.signals.front()?;
         if at <= self.clock.get() { self.signals.pop_front() } else { None }
+    }
+}
+
+thread_local! {
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has asked for memory so far.
+pub fn times_memory_was_taken() -> u64 {
+    TAKEN.get()
+}
+
+struct CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+// SAFETY: all is left to the system's allocator; counting takes no memory and does not panic.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.set(TAKEN.get() + 1);
+        // SAFETY: the caller's promise is the one asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        TAKEN.set(TAKEN.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
     }
 }

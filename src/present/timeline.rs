@@ -35,7 +35,9 @@ impl Timeline {
         let trials = &protocol.trials;
         let image_frames = whole_frames("image_s", trials.image_s, refresh_hz)?;
         let soa_frames = whole_frames("soa_s", trials.soa_s, refresh_hz)?;
-        let lead_in_frames = whole_frames("lead_in_s", trials.lead_in_s, refresh_hz)?;
+        // Stored dummies need not be whole frames: the lead-in begins with the first frame after them.
+        let dummy_frames = (protocol.stored_dummies_s() * refresh_hz - FRAME_TOLERANCE).ceil().max(0.0) as u64;
+        let lead_in_frames = dummy_frames + whole_frames("lead_in_s", trials.lead_in_s, refresh_hz)?;
         let plan = |(place, &image): (usize, &Option<usize>)| PlannedTrial {
             image,
             onset_frame: lead_in_frames + place as u64 * soa_frames,
@@ -96,6 +98,7 @@ fn whole_frames(key: &'static str, seconds: f64, refresh_hz: f64) -> Result<u64,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::present::protocol::Dummies;
     use crate::present::protocol::tests::sound;
 
     #[test]
@@ -107,6 +110,14 @@ mod tests {
         let at = |frame| timeline.trial_at(frame);
         assert_eq!([at(119), at(120), at(149), at(150)], [None, Some(0), Some(0), None]);
         assert_eq!([at(179), at(180), at(239), at(240), at(270)], [None, Some(1), Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn stored_dummies_come_before_the_lead_in() {
+        let protocol = Protocol { dummies: Dummies::Stored(3), ..sound() };
+        let timeline = Timeline::plan(&protocol, &[Some(1), None, Some(0)], 60.0).unwrap();
+        assert_eq!(timeline.trials()[0].onset_frame, 300);
+        assert_eq!((timeline.volumes(), timeline.end_frame()), (16, 960));
     }
 
     #[test]

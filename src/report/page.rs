@@ -269,8 +269,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
         let worst = worst.map_or("onset errors not known".into(), |ms| format!("onsets within {} ms", number(ms, 2)));
         let late = summary.late_frames.map_or("–".into(), |count| count.to_string());
         tiles.push(Tile { label: "Late frames", value: late, note: worst, verdict, word });
-        let faulty =
-            runs.iter().filter_map(|run| run.trigger.as_ref()).any(|trigger| !trigger.verdict.faults().is_empty());
+        let faulty = runs.iter().filter_map(|run| run.trigger.as_ref()).any(|trigger| !trigger.verdict.is_clean());
         let (verdict, word) = match &summary.trigger_verdict {
             None => (Neutral, "not judged"),
             Some(_) if faulty => (Bad, "look at the session"),

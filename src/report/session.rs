@@ -103,6 +103,7 @@ mod tests {
                 source: "key 5".into(),
                 expected_pulses: 3,
                 other_bytes: 0,
+                fit: None,
             },
             flips: FlipFacts { refresh_hz: 50.0, ..FlipFacts::default() },
             more: Default::default(),

@@ -5,7 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::study::{error::Error, file, table, table::Table, verdict::Verdict};
+use crate::study::{
+    error::Error,
+    file, table,
+    table::Table,
+    verdict::{GridFit, Verdict},
+};
 
 /// The rows of an `events.tsv`, sorted by onset.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,6 +79,9 @@ pub struct TriggerFacts {
     /// What the pulses say.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The grid that the pulses lie on, where there is one.
+    #[serde(default)]
+    pub fit: Option<GridFit>,
     /// The port or key that was listened to.
     pub source: String,
     /// Of dummies and volumes.
@@ -276,6 +284,7 @@ mod tests {
             pulses_s: vec![0.0, 2.0],
             trigger: TriggerFacts {
                 verdict: Verdict::Faulty { faults },
+                fit: Some(GridFit { first_s: 0.0, interval_s: 2.0, jitter_sd_ms: 0.25 }),
                 source: "/dev/ttyS0".into(),
                 expected_pulses: 4,
                 other_bytes: 1,

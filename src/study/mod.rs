@@ -34,4 +34,4 @@ pub use progress::{Progress, Silent, Stage};
 pub use provenance::Provenance;
 pub use seed::{Seed, Stream};
 pub use stop::{StopWish, wish_to_stop};
-pub use verdict::{Fault, Verdict};
+pub use verdict::{Fault, GridFit, Verdict};

@@ -10,11 +10,32 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// As many pulses as expected, each on the TR's grid.
     Clean,
-    /// Something was wrong: the onsets may be wrong by whole volumes.
+    /// The pulses are on the grid, but there are fewer than expected, by those of one volume at the most: the first or the
+    /// last were lost, or the scanner ended early. If it was the first, all onsets are too early by `by_s`.
+    Ambiguous {
+        /// How many are lacking that are not between others.
+        pulses: u32,
+        /// By how much the onsets may be wrong, in seconds.
+        by_s: f64,
+        /// What else was wrong.
+        faults: Vec<Fault>,
+    },
+    /// Something was wrong.
     Faulty {
         /// What.
         faults: Vec<Fault>,
     },
+}
+
+/// The grid that a run's pulses lie on: pulse k at `first_s` + k `interval_s`, fitted robustly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GridFit {
+    /// The grid's first pulse, in seconds from onset 0.
+    pub first_s: f64,
+    /// From one pulse to the next, in seconds of this computer's clock.
+    pub interval_s: f64,
+    /// The robust SD of the pulses about the grid, in milliseconds.
+    pub jitter_sd_ms: f64,
 }
 
 /// What can be wrong with the pulses of a run. Pulses are counted from 1.
@@ -43,7 +64,7 @@ pub enum Fault {
         /// How many TRs of the gap have no pulse.
         count: u32,
     },
-    /// A pulse less than half a TR after the one before.
+    /// A pulse beside another one that is nearer to the grid.
     Duplicate {
         /// Which.
         pulse: u32,
@@ -63,19 +84,25 @@ pub enum Fault {
 }
 
 impl Verdict {
-    /// `clean` or `faulty`.
+    /// `clean`, `ambiguous` or `faulty`.
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Clean => "clean",
+            Verdict::Ambiguous { .. } => "ambiguous",
             Verdict::Faulty { .. } => "faulty",
         }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        *self == Verdict::Clean
     }
 
     /// What was wrong; nothing where the pulses are clean.
     pub fn faults(&self) -> &[Fault] {
         match self {
             Verdict::Clean => &[],
-            Verdict::Faulty { faults } => faults,
+            Verdict::Ambiguous { faults, .. } | Verdict::Faulty { faults } => faults,
         }
     }
 }
@@ -85,9 +112,19 @@ impl fmt::Display for Verdict {
         const SHOWN: usize = 3;
         let faults = self.faults();
         f.write_str(self.name())?;
-        for (place, fault) in faults.iter().take(SHOWN).enumerate() {
-            f.write_str(if place == 0 { ": " } else { "; " })?;
+        let mut between = ": ";
+        if let Verdict::Ambiguous { pulses, by_s, .. } = self {
+            write!(
+                f,
+                " by {by_s} s: the first or the last {} lost",
+                if *pulses == 1 { "pulse was" } else { "pulses were" }
+            )?;
+            between = "; ";
+        }
+        for fault in faults.iter().take(SHOWN) {
+            f.write_str(between)?;
             fault.fmt(f)?;
+            between = "; ";
         }
         if faults.len() > SHOWN { write!(f, "; and {} more", faults.len() - SHOWN) } else { Ok(()) }
     }
@@ -98,12 +135,29 @@ impl fmt::Display for Fault {
         match self {
             Fault::Count { expected, observed } => write!(f, "expected {expected} pulses, received {observed}"),
             Fault::OtherTr { expected_s, median_s } => {
-                write!(f, "pulses come every {median_s:.3} s, the protocol's TR is {expected_s} s")
+                write!(
+                    f,
+                    "pulses come every {median_s:.3} s, expected was {expected_s} s{}",
+                    reason(median_s / expected_s)
+                )
             }
             Fault::Missing { after_pulse, count } => write!(f, "{count} missing after pulse {after_pulse}"),
             Fault::Duplicate { pulse } => write!(f, "pulse {pulse} is a duplicate"),
-            Fault::OffGrid { pulse, by_s } => write!(f, "pulse {pulse} is {:.0} ms off", by_s * 1000.0),
+            Fault::OffGrid { pulse, by_s } => {
+                let word = if *by_s < 0.0 { "early" } else { "late" };
+                write!(f, "pulse {pulse} is {:.0} ms {word}", by_s.abs() * 1000.0)
+            }
             Fault::Lost { after_pulse } => write!(f, "the port was lost after pulse {after_pulse}"),
         }
+    }
+}
+
+/// What another interval between pulses comes from, as far as its ratio to the expected one tells.
+fn reason(ratio: f64) -> String {
+    let whole = |ratio: f64| (ratio > 1.5 && (ratio / ratio.round() - 1.0).abs() < 0.02).then_some(ratio.round());
+    match (whole(ratio), whole(1.0 / ratio)) {
+        (Some(every), _) => format!(" (one pulse in {every} arrives: a box that toggles?)"),
+        (_, Some(slices)) => format!(" ({slices} a volume: slice triggers?)"),
+        _ => String::new(),
     }
 }

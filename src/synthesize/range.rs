@@ -58,9 +58,14 @@ pub fn blur<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>,
     within(deserializer, 0.0, 20.0).map(Some)
 }
 
-/// A part of a whole.
+/// A range of parts of a whole.
 pub fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>, D::Error> {
     within(deserializer, 0.0, 1.0).map(Some)
+}
+
+/// A part of a whole.
+pub fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    checked(deserializer, "a number from 0 to 1", |part| (0.0..=1.0).contains(part)).map(Some)
 }
 
 /// The gain of a contrast before the sigmoid.

@@ -45,6 +45,9 @@ pub struct Kinds {
     /// SD of independent Gaussian noise in each pixel and colour, on a scale of 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "range::share")]
     pub noise_sd: Option<Range>,
+    /// The share of views that leave all images as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "range::part")]
+    pub clean_share: Option<f64>,
 }
 
 /// What lies around an image.
@@ -83,11 +86,14 @@ struct Glance {
 impl Kinds {
     /// Whether a view would leave the images as they are.
     pub fn is_empty(&self) -> bool {
-        *self == Kinds { surround: self.surround.clone(), ..Kinds::default() }
+        *self == Kinds { surround: self.surround.clone(), clean_share: self.clean_share, ..Kinds::default() }
     }
 
     /// Draws a view of `images` images.
     pub fn draw(&self, images: usize, mut chance: ChaCha8Rng) -> View {
+        if self.clean_share.is_some_and(|share| chance.random_bool(share)) {
+            return Kinds::default().draw(images, chance);
+        }
         let surround = match self.surround.as_slice() {
             [] => Surround::Mirror,
             some => some[chance.random_range(0..some.len())],
@@ -318,6 +324,18 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_views_is_clean_and_the_others_are_not() {
+        let kinds = Kinds { blur_px: Some(Range::only(2.0)), clean_share: Some(0.25), ..Kinds::default() };
+        let images = hills();
+        let is_clean = |step: &u32| kinds.draw(2, Seed(1).stream(Stream::Views, *step)).of(&images) == images;
+        let clean = (0..400).filter(is_clean).count();
+        // 100 expected, standard deviation 9.
+        assert!((60..140).contains(&clean), "{clean}");
+        let never = Kinds { clean_share: None, ..kinds.clone() };
+        assert_ne!(seen(never, &images), images);
+    }
+
+    #[test]
     fn resampling_keeps_what_is_smooth_and_loses_what_is_fine() {
         let images = hills();
         assert!(largest_difference(&resampled(&images, 1.0 / 1.5), &images) < 0.1);
@@ -338,6 +356,7 @@ mod tests {
             gamma: Some(Range::between(0.7, 1.4)),
             contrast: Some(Range::between(0.6, 1.0)),
             noise_sd: Some(Range::only(0.01)),
+            clean_share: None,
         };
         let view = kinds.draw(2, Seed(1).stream(Stream::Views, 3));
         let weights = hills().cos();

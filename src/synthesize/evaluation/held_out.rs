@@ -104,7 +104,18 @@ impl HeldOut {
 
 /// Whether everything that `kinds` does is among what `others` do. An ascent that names no surround mirrors.
 fn all_among(kinds: &Kinds, others: &Kinds) -> bool {
-    let Kinds { shift_px, scale, rotation_deg, surround, resampling, blur_px, gamma, contrast, noise_sd } = kinds;
+    let Kinds {
+        shift_px,
+        scale,
+        rotation_deg,
+        surround,
+        resampling,
+        blur_px,
+        gamma,
+        contrast,
+        noise_sd,
+        clean_share: _,
+    } = kinds;
     let mirrors = others.surround.is_empty();
     let surrounded = |kind: &Surround| others.surround.contains(kind) || mirrors && *kind == Surround::Mirror;
     let pairs = [

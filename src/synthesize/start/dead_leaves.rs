@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tch::Tensor;
 
 use crate::study::{Seed, Stream};
-use crate::synthesize::range::{Range, within};
+use crate::synthesize::range::{self, Range, within};
 use crate::synthesize::start::deal::Deal;
 
 /// Samples across each pixel: a pixel is the mean of 3 x 3.
@@ -53,16 +53,16 @@ pub struct DeadLeaves {
     #[serde(deserialize_with = "part")]
     coherence: Range,
     /// SD of the leaves' lightness before the sigmoid; spaced geometrically.
-    #[serde(deserialize_with = "contrast")]
+    #[serde(deserialize_with = "range::gain")]
     contrast: Range,
     /// Gain of the leaves' colours; 0 is grey.
-    #[serde(deserialize_with = "gain")]
+    #[serde(deserialize_with = "range::saturation")]
     saturation: Range,
     /// Mean lightness before the sigmoid; 0 is mid-grey.
-    #[serde(deserialize_with = "brightness")]
+    #[serde(deserialize_with = "range::logit")]
     brightness: Range,
     /// SD of the textures over that of the leaves' lightness; 0 leaves them plain.
-    #[serde(deserialize_with = "gain")]
+    #[serde(deserialize_with = "range::saturation")]
     texture: Range,
     /// The period of gratings, four times the grain of noise; spaced geometrically. A leaf's own is up to twice or half that.
     #[serde(deserialize_with = "period")]
@@ -79,18 +79,6 @@ fn elongation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Er
 
 fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
     within(deserializer, 0.0, 1.0)
-}
-
-fn contrast<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
-    within(deserializer, 0.01, 20.0)
-}
-
-fn gain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
-    within(deserializer, 0.0, 20.0)
-}
-
-fn brightness<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {
-    within(deserializer, -6.0, 6.0)
 }
 
 fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Range, D::Error> {

@@ -1,0 +1,19 @@
+//! `layerprint promote`: which attempt at a run counts.
+
+use std::path::PathBuf;
+
+use crate::present::{Attempt, Error};
+
+/// Make an attempt the one that counts as its run.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A file of the attempt (its table or its journal), below the dataset's sourcedata/layerprint
+    file: PathBuf,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let attempt = Attempt::of_file(&arguments.file).ok_or(Error::NoAttempt(arguments.file))?;
+    let table = attempt.promote()?;
+    println!("{attempt} counts: {}", table.display());
+    Ok(())
+}
