@@ -162,8 +162,6 @@ pub enum FlipSourceKind {
     WaylandPresentation,
     /// The completion events of X11's Present extension.
     X11Present,
-    /// The kernel's vertical blanks.
-    DrmVblank,
     /// The X server's vertical blanks.
     X11Vblank,
     /// The return of the call that hands the frame over.
@@ -172,12 +170,8 @@ pub enum FlipSourceKind {
 
 impl FlipSourceKind {
     /// Those that are better than the return of the call, best first.
-    pub const BETTER: [FlipSourceKind; 4] = [
-        FlipSourceKind::WaylandPresentation,
-        FlipSourceKind::X11Present,
-        FlipSourceKind::DrmVblank,
-        FlipSourceKind::X11Vblank,
-    ];
+    pub const BETTER: [FlipSourceKind; 3] =
+        [FlipSourceKind::WaylandPresentation, FlipSourceKind::X11Present, FlipSourceKind::X11Vblank];
 }
 
 impl fmt::Display for FlipSourceKind {
@@ -185,7 +179,6 @@ impl fmt::Display for FlipSourceKind {
         f.write_str(match self {
             FlipSourceKind::WaylandPresentation => "the Wayland compositor's feedback",
             FlipSourceKind::X11Present => "X11's completion events",
-            FlipSourceKind::DrmVblank => "the kernel's vertical blanks",
             FlipSourceKind::X11Vblank => "the X server's vertical blanks",
             FlipSourceKind::PresentCall => "the return of the call that hands a frame over",
         })

@@ -147,6 +147,8 @@ pub struct Beginning {
     pub continues: Option<Continued>,
     /// Whether the scanner is emulated.
     pub emulated: bool,
+    /// Whether the screen's refreshes are not regular and the operator went on all the same.
+    pub unsteady_screen: bool,
     /// The serial port or key that the trigger listens to.
     pub trigger: String,
     /// The name of the image set below `stimuli/`.
@@ -159,8 +161,11 @@ pub struct Beginning {
     pub image_px: [u32; 2],
     /// Width and height of the images as seen, in degrees of visual angle.
     pub image_deg: [f64; 2],
-    /// The colour around the images.
+    /// The colour around the images, before any gamma table.
     pub background_rgb: [u8; 3],
+    /// Identifies the gamma table, where there is one: the SHA-256 of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma_table_sha256: Option<String>,
     /// The seed of the order.
     pub seed: Seed,
     /// The display.
@@ -369,6 +374,7 @@ pub(in crate::present) mod tests {
             run: "sub-01_task-t_run-01".into(),
             continues: None,
             emulated: false,
+            unsteady_screen: false,
             trigger: "/dev/ttyS0".into(),
             image_set: "set".into(),
             image_set_sha256: "11".into(),
@@ -376,6 +382,7 @@ pub(in crate::present) mod tests {
             image_px: [8, 8],
             image_deg: [0.1, 0.1],
             background_rgb: [77; 3],
+            gamma_table_sha256: None,
             seed: Seed(7),
             display: DisplayFacts {
                 window_px: [640, 480],

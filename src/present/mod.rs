@@ -7,6 +7,7 @@ mod console;
 mod countdown;
 mod display;
 mod error;
+mod gamma;
 mod journal;
 mod order;
 mod pace;
@@ -39,7 +40,8 @@ pub use session::{Scanner, Screen, Session};
 
 use crate::present::clock::Moment;
 use crate::present::countdown::Countdown;
-use crate::present::display::Display;
+use crate::present::display::{Display, DisplayFacts};
+use crate::present::gamma::GammaTable;
 use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
 use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
 use crate::present::pulses::Expected;
@@ -89,11 +91,18 @@ pub fn run(
     session: &Session,
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
+    let gamma = protocol.gamma_table().map(|table| GammaTable::read(&table)).transpose()?;
     let files = Files::of(protocol, images, session)?;
     let sprites = read_images(images)?;
     let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
-    let continues =
-        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
+    let circumstances = Circumstances {
+        protocol,
+        image_set_sha256: images.sha256(),
+        seed: session.seed,
+        emulated: session.scanner == Scanner::Emulated,
+        gamma_table_sha256: gamma.as_ref().map(GammaTable::sha256),
+    };
+    let continues = if session.resume { Some(files.resumed(&circumstances, session, &order, progress)?) } else { None };
     order.drain(..continues.map_or(0, |continued| continued.first_trial));
 
     // Declared first, so that it ends last: the window is closed before its display.
@@ -104,8 +113,9 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let look = window.load(&protocol.screen, &sprites)?;
+    let look = window.load(&protocol.screen, &sprites, gamma.as_ref())?;
     window.find_pace()?;
+    check_steady(window.facts(), session)?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
 
     let beginning = Beginning {
@@ -113,7 +123,8 @@ pub fn run(
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
         continues,
-        emulated: session.scanner == Scanner::Emulated,
+        emulated: circumstances.emulated,
+        unsteady_screen: session.unsteady_screen && !window.facts().steady,
         trigger: room.description.clone(),
         image_set: files.image_set.clone(),
         image_set_sha256: images.sha256().into(),
@@ -121,6 +132,7 @@ pub fn run(
         image_px: look.image_px,
         image_deg: look.image_deg,
         background_rgb: look.background_rgb,
+        gamma_table_sha256: gamma.as_ref().map(|table| table.sha256().into()),
         seed: session.seed,
         display: window.facts().clone(),
         volumes: timeline.volumes(),
@@ -140,6 +152,19 @@ pub fn run(
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
+}
+
+/// A screen whose refreshes are not regular is for rehearsals, or for an operator who says so.
+fn check_steady(found: &DisplayFacts, session: &Session) -> Result<(), Error> {
+    if found.steady || session.unsteady_screen || session.scanner == Scanner::Emulated {
+        return Ok(());
+    }
+    Err(Error::UnsteadyScreen {
+        intervals: found.intervals,
+        sound: found.sound_intervals,
+        sd_ms: found.interval_sd_ms,
+        nominal_hz: found.nominal_hz.unwrap_or(refresh::USUAL_HZ),
+    })
 }
 
 /// Waits for the scanner, follows the timeline and writes down how it ended.
@@ -221,6 +246,10 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     let [width, height] = display.window_px;
     let minutes = f64::from(*volumes) * protocol.tr_s / 60.0;
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
+    progress.say(&format!("times of flips: {}", display.flip_source));
+    if !display.steady {
+        progress.say("the screen is NOT STEADY: its refreshes are not regular");
+    }
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",
         trials.len(),
@@ -324,20 +353,13 @@ impl Files {
     /// Where the latest attempt is gone on with. One that was killed gets its table.
     fn resumed(
         &self,
-        protocol: &Protocol,
-        images: &ImageSet,
+        now: &Circumstances,
         session: &Session,
         order: &[Option<usize>],
         progress: &dyn Progress,
     ) -> Result<Continued, Error> {
         let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;
-        let now = Circumstances {
-            protocol,
-            image_set_sha256: images.sha256(),
-            seed: session.seed,
-            emulated: session.scanner == Scanner::Emulated,
-        };
-        let continued = interrupted.goes_on(&now, order)?;
+        let continued = interrupted.goes_on(now, order)?;
         if !interrupted.attempt().table().exists() {
             progress.say(&recover::make_table(interrupted.attempt())?.to_string());
         }

@@ -69,9 +69,13 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
         }),
     );
     put("display", json!(beginning.display));
+    put("unsteady_screen", json!(beginning.unsteady_screen));
     put("image_px", json!(beginning.image_px));
     put("image_deg", json!(beginning.image_deg.map(rounded)));
     put("background_rgb", json!(beginning.background_rgb));
+    if let Some(sha256) = &beginning.gamma_table_sha256 {
+        put("gamma_table_sha256", json!(sha256));
+    }
     put("protocol", json!(beginning.protocol));
     put("provenance", json!(beginning.provenance));
 

@@ -1,6 +1,5 @@
 //! The real display: a window of winit that wgpu draws into.
 
-mod drm_vblank;
 mod flip_source;
 mod opening;
 mod painter;
@@ -22,16 +21,16 @@ use crate::present::display::{
     Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, Pacing, PassedOver, Scene, Unseen,
 };
 use crate::present::error::Error;
+use crate::present::gamma::GammaTable;
 use crate::present::pace::Pace;
 use crate::present::protocol::ScreenSetup;
 use crate::present::refresh::{self, Refreshes, USUAL_HZ};
 use crate::present::session::Screen;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::trigger::KeyPress;
-use crate::present::window::drm_vblank::KernelBlanks;
 use crate::present::window::flip_source::{FlipSource, PresentCall};
 use crate::present::window::opening::App;
-use crate::present::window::painter::{FORMATS, Look, Painter};
+use crate::present::window::painter::{FORMATS, Look, Painter, Placing};
 use crate::present::window::presentation::Presentation;
 use crate::present::window::vblank::AtBlanks;
 use crate::present::window::watchdog::Watchdog;
@@ -153,10 +152,11 @@ impl Window {
     }
 
     /// Uploads the images of a set, and the rest of the scene.
-    pub fn load(&mut self, setup: &ScreenSetup, images: &[Sprite]) -> Result<Look, Error> {
+    pub fn load(&mut self, setup: &ScreenSetup, images: &[Sprite], gamma: Option<&GammaTable>) -> Result<Look, Error> {
         let geometry = Geometry::new(setup, self.facts.screen_px[0]);
         let window_px = self.facts.window_px;
-        let look = self.painter.load(&self.device, &self.queue, setup, &geometry, images, window_px)?;
+        let place = Placing { setup, geometry, window_px, gamma };
+        let look = self.painter.load(&self.device, &self.queue, &place, images)?;
         self.check_device(Error::NoGraphics)?;
         Ok(look)
     }
@@ -231,9 +231,6 @@ impl Window {
         Some(match kind {
             FlipSourceKind::WaylandPresentation => Presentation::of(window)?.map(boxed),
             FlipSourceKind::X11Present => PresentEvents::of(window)?.map(|events| boxed(Completions::new(events))),
-            FlipSourceKind::DrmVblank => of_blanks().and_then(|nominal_hz| {
-                KernelBlanks::of(self.facts.screen_px).and_then(|clock| AtBlanks::new(clock, nominal_hz)).map(boxed)
-            }),
             FlipSourceKind::X11Vblank => {
                 let events = PresentEvents::of(window)?;
                 of_blanks().and_then(|nominal_hz| {

@@ -4,6 +4,7 @@ use wgpu::TextureFormat;
 
 use crate::present::display::Scene;
 use crate::present::error::Error;
+use crate::present::gamma::GammaTable;
 use crate::present::protocol::ScreenSetup;
 use crate::present::sprite::{self, Geometry, Place, Sprite};
 
@@ -54,6 +55,18 @@ pub struct Look {
     pub background_rgb: [u8; 3],
 }
 
+/// How the scene is laid out, and which bytes the screen is sent for it.
+pub struct Placing<'a> {
+    /// What the protocol asks for.
+    pub setup: &'a ScreenSetup,
+    /// The screen.
+    pub geometry: Geometry,
+    /// Width and height of the window, in pixels.
+    pub window_px: [u32; 2],
+    /// Where the screen is sent other bytes than those of the pictures. The photodiode's patch is left as it is.
+    pub gamma: Option<&'a GammaTable>,
+}
+
 /// What is drawn with, and what is drawn.
 pub struct Painter {
     pipeline: wgpu::RenderPipeline,
@@ -62,6 +75,14 @@ pub struct Painter {
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
     fixation: Option<(wgpu::BindGroup, Place)>,
+    patch: Option<Patch>,
+}
+
+/// What a photodiode looks at.
+struct Patch {
+    white: wgpu::BindGroup,
+    black: wgpu::BindGroup,
+    place: Place,
 }
 
 impl Painter {
@@ -98,34 +119,53 @@ impl Painter {
             images: Vec::new(),
             image_place,
             fixation: None,
+            patch: None,
         }
     }
 
-    /// Uploads the images of a set, and the rest of the scene, for a window of this size.
+    /// Uploads the images of a set, and the rest of the scene.
     pub fn load(
         &mut self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
-        setup: &ScreenSetup,
-        geometry: &Geometry,
+        placing: &Placing,
         images: &[Sprite],
-        window_px: [u32; 2],
     ) -> Result<Look, Error> {
+        let Placing { setup, geometry, window_px, gamma } = *placing;
         let original_px = images.first().map_or([1, 1], |image| [image.width, image.height]);
         let image_px = geometry.image_px(setup.image_size, original_px);
         let background_rgb = sprite::background_rgb(setup.background, images);
         let filtering = if image_px == original_px { wgpu::FilterMode::Nearest } else { wgpu::FilterMode::Linear };
 
         self.image_place = Place::centred(image_px, window_px)?;
-        self.background = clear_colour(background_rgb, self.texture_format);
-        self.images = images.iter().map(|image| self.upload(device, queue, image, filtering)).collect();
+        let sent = |rgb| gamma.map_or(rgb, |table| table.of(rgb));
+        self.background = clear_colour(sent(background_rgb), self.texture_format);
+        let upload = |image: &Sprite| match gamma {
+            Some(table) => self.upload(device, queue, &table.of_sprite(image), filtering),
+            None => self.upload(device, queue, image, filtering),
+        };
+        self.images = images.iter().map(upload).collect();
         self.fixation = match &setup.fixation {
             None => None,
             Some(fixation) => {
                 let diameter = geometry.fixation_px(fixation);
                 let place = Place::centred([diameter; 2], window_px)?;
-                let disc = Sprite::disc(diameter, fixation.rgb);
+                let disc = Sprite::disc(diameter, sent(fixation.rgb));
                 Some((self.upload(device, queue, &disc, wgpu::FilterMode::Nearest), place))
+            }
+        };
+        self.patch = match &setup.photodiode {
+            None => None,
+            Some(photodiode) => {
+                let side = geometry.pixels(photodiode.size_mm);
+                let place = Place::in_corner(photodiode.corner, side, window_px)?;
+                if place.overlaps(&self.image_place) {
+                    return Err(Error::PatchOverImage { side });
+                }
+                let uniform = |byte| Sprite { width: 1, height: 1, rgba: vec![byte, byte, byte, 255] };
+                let [white, black] =
+                    [255, 0].map(|byte| self.upload(device, queue, &uniform(byte), wgpu::FilterMode::Nearest));
+                Some(Patch { white, black, place })
             }
         };
         Ok(Look { image_px, image_deg: image_px.map(|pixels| geometry.degrees(pixels)), background_rgb })
@@ -196,6 +236,9 @@ impl Painter {
         }
         if let Some((fixation, place)) = &self.fixation {
             draw(fixation, *place);
+        }
+        if let Some(Patch { white, black, place }) = &self.patch {
+            draw(if scene.patch_is_white { white } else { black }, *place);
         }
         drop(pass);
         encoder.finish()

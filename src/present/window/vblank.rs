@@ -111,7 +111,7 @@ mod tests {
         }
 
         fn kind(&self) -> FlipSourceKind {
-            FlipSourceKind::DrmVblank
+            FlipSourceKind::X11Vblank
         }
 
         fn place(&self) -> String {
