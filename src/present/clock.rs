@@ -23,8 +23,16 @@ impl Moment {
         if clock_id == libc::CLOCK_MONOTONIC {
             return Some(Moment(ns));
         }
-        let ago_ns = i128::from(clock_ns(clock_id)?) - i128::from(ns);
-        u64::try_from(i128::from(Moment::now().0) - ago_ns).ok().map(Moment)
+        // Both are read at once as near as can be: this thread may be held up between two readings.
+        const READINGS: usize = 4;
+        let reading = || {
+            let before = Moment::now();
+            let other_ns = clock_ns(clock_id)?;
+            Some((Moment::now().0 - before.0, before, other_ns))
+        };
+        let (took_ns, before, other_ns) = (0..READINGS).filter_map(|_| reading()).min()?;
+        let now_ns = i128::from(before.0 + took_ns / 2);
+        u64::try_from(now_ns + i128::from(ns) - i128::from(other_ns)).ok().map(Moment)
     }
 
     /// Whether the system has a clock of this number.

@@ -16,8 +16,8 @@ pub trait Display {
     /// When a frame given to [`Display::show`] now would be taken over, as far as can be foreseen.
     fn next_flip(&self) -> Moment;
 
-    /// Hands a frame over and returns its number. Waits until the screen took it over, so that one frame is under way,
-    /// but no longer than half a frame after it should have.
+    /// Hands a frame over and returns its number. Waits until the screen took it over (or the one before it, where the
+    /// display wants its frames early), but no longer than half a frame after it should have.
     fn show(&mut self, scene: Scene) -> Result<u64, Error>;
 
     /// What became of a frame, in the order in which frames were shown; `None` where nothing new is known. Never waits.
@@ -116,6 +116,8 @@ pub struct DisplayFacts {
     pub steady: bool,
     /// What sets the pace.
     pub pacing: Pacing,
+    /// How many frames are under way while the next one is handed over: 0, or 1 where the display asks for it earlier.
+    pub frames_ahead: usize,
     /// Where the times of flips come from.
     pub flip_source: FlipSourceFacts,
     /// What draws, as the driver calls it.

@@ -395,6 +395,7 @@ pub(in crate::present) mod tests {
                 interval_sd_ms: Some(0.01),
                 steady: true,
                 pacing: Pacing::Software,
+                frames_ahead: 0,
                 flip_source: FlipSourceFacts {
                     kind: FlipSourceKind::PresentCall,
                     marks: OnsetSource::Estimated,

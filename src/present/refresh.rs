@@ -55,6 +55,11 @@ impl Refreshes {
         self.sound >= LEAST_INTERVALS && self.sd_ms.is_some_and(|sd_ms| sd_ms < LARGEST_SD_MS)
     }
 
+    /// Whether nine in ten intervals are within a fifth of the nominal one: the screen took a frame at each refresh.
+    pub fn are_gapless(&self) -> bool {
+        self.sound * 10 >= self.intervals * 9
+    }
+
     /// The rate for a timeline: the measured one of a steady screen, unless the nominal one is the same and more exact.
     pub fn timeline_hz(&self, nominal_hz: f64) -> f64 {
         let is_other = (self.hz / nominal_hz - 1.0).abs() > AGREEMENT;
@@ -82,6 +87,7 @@ mod tests {
         let regular = (0..119).map(|flip| if flip % 10 == 3 { 33.4 } else { 16.7 + 0.05 * f64::from(flip % 2) });
         let refreshes = Refreshes::measure(&flips(regular), 60.0);
         assert_eq!((refreshes.intervals, refreshes.sound), (119, 107));
+        assert!(!refreshes.are_gapless());
         assert!(refreshes.are_steady(), "{refreshes:?}");
     }
 

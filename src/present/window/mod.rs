@@ -24,7 +24,7 @@ use crate::present::error::Error;
 use crate::present::gamma::GammaTable;
 use crate::present::pace::Pace;
 use crate::present::protocol::ScreenSetup;
-use crate::present::refresh::{self, Refreshes, USUAL_HZ};
+use crate::present::refresh::{self, LEAST_INTERVALS, Refreshes, USUAL_HZ};
 use crate::present::session::Screen;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::trigger::KeyPress;
@@ -125,6 +125,7 @@ impl Window {
             interval_sd_ms: None,
             steady: false,
             pacing: Pacing::Display,
+            frames_ahead: 0,
             flip_source: PresentCall::default().facts(),
             adapter: info.name,
             backend: info.backend.to_string(),
@@ -170,14 +171,13 @@ impl Window {
 
         let unheld = Refreshes::measure(&self.flips(TRIAL_FRAMES)?, nominal_hz);
         self.facts.flip_source = self.find_flip_source(knows_rate && is_paced(unheld.hz))?;
-        let mut refreshes = unheld;
-        for _ in 0..MEASUREMENTS {
-            let flips = self.flips(MEASURED_FRAMES)?;
-            if flips.len() >= 2 {
-                refreshes = Refreshes::measure(&flips, nominal_hz);
-            }
-            if refreshes.are_steady() || !is_paced(refreshes.hz) {
-                break;
+        let mut refreshes = self.measure(nominal_hz)?.unwrap_or(unheld);
+        if self.facts.flip_source.kind != FlipSourceKind::PresentCall && !refreshes.are_gapless() {
+            // Some compositors put the next frame together right after a refresh: it must be there before.
+            self.facts.frames_ahead = 1;
+            match self.measure(nominal_hz)? {
+                Some(ahead) if ahead.sound > refreshes.sound => refreshes = ahead,
+                _ => self.facts.frames_ahead = 0,
             }
         }
 
@@ -196,6 +196,23 @@ impl Window {
         let hz = if pacing == Pacing::Display { refreshes.hz } else { facts.refresh_hz };
         self.pace = Pace::new(hz, Moment::now());
         Ok(())
+    }
+
+    /// Shows empty frames until the refreshes are regular, or are seen not to be; `None` where no two of their times are known.
+    fn measure(&mut self, nominal_hz: f64) -> Result<Option<Refreshes>, Error> {
+        let mut found = None;
+        for _ in 0..MEASUREMENTS {
+            let flips = self.flips(MEASURED_FRAMES)?;
+            if flips.len() < 2 {
+                break;
+            }
+            let refreshes = Refreshes::measure(&flips, nominal_hz);
+            found = Some(refreshes);
+            if refreshes.are_steady() || refreshes.sound < LEAST_INTERVALS {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Tries one source after the other on real flips, best first, and keeps the first that tells their times. A clock of
@@ -268,9 +285,10 @@ impl Window {
         Ok(flips)
     }
 
-    /// Takes in what the flip source knows, and waits until it knows of each frame, or until a moment.
-    fn hear(&mut self, until: Moment) {
+    /// Takes in what the flip source knows, and waits until no more than so many frames are under way, or until a moment.
+    fn hear(&mut self, leave: usize, until: Moment) {
         while !self.under_way.is_empty() {
+            let until = if self.under_way.len() > leave { until } else { Moment::now() };
             let Some(answer) = self.flip_source.answer(until) else { break };
             // What was given up is not taken back.
             if !self.under_way.iter().any(|(frame, _)| *frame == answer.shown) {
@@ -380,7 +398,7 @@ impl Display for Window {
         if self.facts.pacing == Pacing::Software {
             self.pace.hold_to(due);
         }
-        self.hear(due.plus(0.5 * self.pace.frame_s()));
+        self.hear(self.facts.frames_ahead, due.plus(0.5 * self.pace.frame_s()));
         self.check_device(Error::Graphics)?;
         Ok(frame)
     }
@@ -390,7 +408,7 @@ impl Display for Window {
     }
 
     fn settle(&mut self) {
-        self.hear(Moment::now().plus(GIVE_UP_S));
+        self.hear(0, Moment::now().plus(GIVE_UP_S));
         self.give_up(|_, _| true);
     }
 
