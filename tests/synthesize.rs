@@ -669,17 +669,10 @@ fn a_gpu_that_is_not_there_is_error_text() {
 #[test]
 fn every_recipe_of_the_project_is_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-    let mut read = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        for name in ["recipe.toml", "refine.toml", "finish.toml"] {
-            let recipe = entry.as_ref().unwrap().path().join(name);
-            if recipe.exists() {
-                Recipe::read(&recipe).unwrap();
-                read += 1;
-            }
-        }
+    let steps = ["recipe", "refine", "finish", "soften", "settle", "level", "polish"];
+    for recipe in steps.map(|name| format!("googlenet-16/{name}.toml")).iter().chain([&"demo/recipe.toml".into()]) {
+        Recipe::read(&folder.join(recipe)).unwrap();
     }
-    assert_eq!(read, 4);
     let part = |name: &str| std::fs::read_to_string(folder.join("ablation").join(name)).unwrap();
     for start in ["dead_leaves.toml", "noise.toml"] {
         let objective = "[objective]\nsquares = { weight = 1.0 }\n";

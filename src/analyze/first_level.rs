@@ -61,8 +61,48 @@ pub fn usable(series: &Series) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyze::design::Design;
     use crate::analyze::reference;
+    use crate::glm::{Design, hrf};
+    use crate::study::Events;
+
+    /// The reference run's design at these times; images, confounds and drifts as in the reference.
+    fn of_reference(folder: &std::path::Path, start_s: f64) -> Design {
+        let times_s: Vec<f64> = (0..160).map(|t| start_s + 2.0 * f64::from(t)).collect();
+        let events = Events::read(&folder.join("sub-01_task-view_run-1_events.tsv")).unwrap();
+        let images: Vec<String> = (0..16).map(|image| format!("img{image:02}")).collect();
+        let table =
+            crate::study::table::Table::read(&folder.join("sub-01_task-view_run-1_desc-confounds_timeseries.tsv"))
+                .unwrap();
+        let confound = |(column, name): (usize, &String)| {
+            (name.clone(), (0..table.len()).map(|row| table.required_number(row, column).unwrap()).collect())
+        };
+        let confounds = table.header().iter().enumerate().map(confound).collect();
+        Design::new(&images, &events.0, confounds, 1.0 / 128.0, &times_s)
+    }
+
+    #[test]
+    fn the_response_is_nilearn_s() {
+        let Some(folder) = reference::folder("b_glm") else { return };
+        let text = std::fs::read_to_string(folder.join("exp_spm_hrf_tr2_os50.csv")).unwrap();
+        let expected: Vec<f64> = text.lines().map(|line| line.parse().unwrap()).collect();
+        let found = hrf::spm(2.0);
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14));
+    }
+
+    #[test]
+    fn the_design_is_nilearn_s() {
+        let Some(folder) = reference::folder("b_glm") else { return };
+        for (start_s, name) in [(0.0, "spm_cosine"), (1.0, "spm_cosine_slicetimeref0.5")] {
+            let design = of_reference(&folder, start_s);
+            let (names, columns) = reference::columns(&folder.join(format!("exp_design_{name}.csv")));
+            assert_eq!(design.names(), names);
+            for ((found, expected), column) in design.columns().iter().zip(&columns).zip(&names) {
+                let largest = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(largest < 1e-12, "{name}, {column}: {largest:e}");
+            }
+        }
+    }
 
     #[test]
     fn betas_are_those_of_nilearn() {
@@ -74,7 +114,7 @@ mod tests {
         let series = Series { tr_s: Some(2.0), volumes: volumes.len(), data };
 
         let (names, columns) = reference::columns(&folder.join("exp_design_spm_cosine.csv"));
-        let events = crate::study::Events::read(&folder.join("sub-01_task-view_run-1_events.tsv")).unwrap();
+        let events = Events::read(&folder.join("sub-01_task-view_run-1_events.tsv")).unwrap();
         let confounds = (16..22).map(|column| (names[column].clone(), columns[column].clone())).collect();
         let times_s: Vec<f64> = (0..160).map(|t| 2.0 * f64::from(t)).collect();
         let design = Design::new(&names[..16], &events.0, confounds, 1.0 / 128.0, &times_s);

@@ -1,7 +1,6 @@
 //! Finds the layers in the brain: a BIDS dataset with preprocessed series, models and a [`Plan`] go in; for each
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
-mod design;
 mod error;
 mod first_level;
 mod maps;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::analyze::design::Design;
 use crate::analyze::error::Error;
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
+use crate::glm::Design;
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;

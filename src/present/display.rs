@@ -20,6 +20,13 @@ pub trait Display {
     /// display wants its frames early), but no longer than half a frame after it should have.
     fn show(&mut self, scene: Scene) -> Result<u64, Error>;
 
+    /// Shows a scene. What becomes of its frame is of no interest.
+    fn show_untimed(&mut self, scene: Scene) -> Result<(), Error> {
+        self.show(scene)?;
+        while self.answer().is_some() {}
+        Ok(())
+    }
+
     /// What became of a frame, in the order in which frames were shown; `None` where nothing new is known. Never waits.
     fn answer(&mut self) -> Option<Answer>;
 
@@ -168,6 +175,23 @@ pub enum FlipSourceKind {
     X11Vblank,
     /// The return of the call that hands the frame over.
     PresentCall,
+    /// The clock of a simulated display.
+    Simulated,
+}
+
+impl FlipSourceFacts {
+    /// A source whose times are of the monotonic clock and that tells nothing else.
+    pub fn plain(kind: FlipSourceKind, marks: OnsetSource) -> FlipSourceFacts {
+        FlipSourceFacts {
+            kind,
+            marks,
+            clock_id: Some(libc::CLOCK_MONOTONIC as u32),
+            flags: Vec::new(),
+            refresh_ns: None,
+            place: None,
+            passed_over: Vec::new(),
+        }
+    }
 }
 
 impl FlipSourceKind {
@@ -183,6 +207,7 @@ impl fmt::Display for FlipSourceKind {
             FlipSourceKind::X11Present => "X11's completion events",
             FlipSourceKind::X11Vblank => "the X server's vertical blanks",
             FlipSourceKind::PresentCall => "the return of the call that hands a frame over",
+            FlipSourceKind::Simulated => "the clock of a simulated display",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::present::protocol::Protocol;
 use crate::present::sprite::Sprite;
 use crate::study::{self, file};
 
@@ -13,6 +14,11 @@ pub struct GammaTable {
 }
 
 impl GammaTable {
+    /// The one that a protocol names.
+    pub fn of(protocol: &Protocol) -> Result<Option<GammaTable>, study::Error> {
+        protocol.gamma_table().map(|path| GammaTable::read(&path)).transpose()
+    }
+
     /// Reads a table: 256 lines, the first for byte 0, each with the bytes of red, green and blue.
     pub fn read(path: &Path) -> Result<GammaTable, study::Error> {
         let text = file::read_text(path)?;
@@ -30,7 +36,7 @@ impl GammaTable {
     }
 
     /// What the screen is sent for a colour.
-    pub fn of(&self, rgb: [u8; 3]) -> [u8; 3] {
+    pub fn sent(&self, rgb: [u8; 3]) -> [u8; 3] {
         std::array::from_fn(|channel| self.rows[usize::from(rgb[channel])][channel])
     }
 
@@ -38,7 +44,7 @@ impl GammaTable {
     pub fn of_sprite(&self, sprite: &Sprite) -> Sprite {
         let pixels = sprite.rgba.chunks_exact(4);
         let rgba = pixels.flat_map(|pixel| {
-            let [r, g, b] = self.of([pixel[0], pixel[1], pixel[2]]);
+            let [r, g, b] = self.sent([pixel[0], pixel[1], pixel[2]]);
             [r, g, b, pixel[3]]
         });
         Sprite { rgba: rgba.collect(), ..*sprite }
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn each_channel_has_a_column_and_what_is_not_drawn_stays_so() {
         let table = read(&lines(256)).unwrap();
-        assert_eq!(table.of([10, 20, 31]), [10, 235, 15]);
+        assert_eq!(table.sent([10, 20, 31]), [10, 235, 15]);
         let sprite = Sprite { width: 1, height: 2, rgba: vec![255, 0, 255, 255, 1, 2, 3, 0] };
         assert_eq!(table.of_sprite(&sprite).rgba, [255, 255, 127, 255, 1, 253, 1, 0]);
         assert_eq!(table.sha256(), file::sha256(lines(256).as_bytes()));

@@ -1,6 +1,8 @@
 //! The refreshes of a screen: their rate, and whether they are regular enough for a run.
 
 use crate::present::clock::Moment;
+use crate::present::display::{Display, Fate, Scene};
+use crate::present::error::Error;
 
 /// The rate where the display does not tell one.
 pub const USUAL_HZ: f64 = 60.0;
@@ -17,6 +19,23 @@ pub const LARGEST_SD_MS: f64 = 0.1;
 /// How near, relative to it, a measured rate is to the nominal one for that to be the more exact: it is reckoned from the
 /// pixel clock. 59.94 Hz is not 60.
 const AGREEMENT: f64 = 2e-4;
+
+/// Shows so many empty frames, and returns when those were taken over of which that is known.
+pub fn flips(display: &mut impl Display, count: usize) -> Result<Vec<Moment>, Error> {
+    let mut flips = Vec::with_capacity(count);
+    for shown in 1..=count {
+        display.show(Scene::default())?;
+        if shown == count {
+            display.settle();
+        }
+        while let Some(answer) = display.answer() {
+            if let Fate::Taken(flip) = answer.fate {
+                flips.push(flip.at);
+            }
+        }
+    }
+    Ok(flips)
+}
 
 /// What was measured of a screen's refreshes.
 #[derive(Clone, Copy, Debug, PartialEq)]

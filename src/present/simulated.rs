@@ -1,6 +1,5 @@
-//! A display and a trigger on a virtual clock: what happens there is exact. And an allocator that counts.
+//! A display without a screen and a trigger without a line, on a virtual clock: what happens there is exact.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -9,6 +8,7 @@ use crate::present::clock::Moment;
 use crate::present::display::{Answer, Display, Fate, Flip, Scene, Unseen};
 use crate::present::error::Error;
 use crate::present::pace::Pace;
+#[cfg(test)]
 use crate::present::trigger::{Signal, Trigger};
 use crate::study::OnsetSource;
 
@@ -26,6 +26,7 @@ pub struct SimulatedDisplay {
     discarded: HashSet<u64>,
     answer_lag_s: f64,
     under_way: VecDeque<(Moment, Answer)>,
+    is_waited_for: bool,
     abort_at: Option<Moment>,
     /// What was on the screen from when.
     pub shown: Vec<(Moment, Scene)>,
@@ -45,28 +46,40 @@ impl SimulatedDisplay {
             discarded: HashSet::new(),
             answer_lag_s: 0.0,
             under_way: VecDeque::new(),
+            is_waited_for: false,
             abort_at: None,
             shown: Vec::new(),
             frames: 0,
         }
     }
 
+    /// A screen of which each refresh is waited for by the machine's clock, as beside a trigger that is real. It stamps
+    /// them as they are due: a machine that is busy makes none late.
+    pub fn waited_for(refresh_hz: f64, stalls: &[(u64, u64)]) -> SimulatedDisplay {
+        let clock = Rc::new(Cell::new(Moment::now()));
+        SimulatedDisplay { is_waited_for: true, ..SimulatedDisplay::new(clock, refresh_hz, stalls) }
+    }
+
     /// The user aborts at a moment.
+    #[cfg(test)]
     pub fn abort_at(&mut self, moment: Moment) {
         self.abort_at = Some(moment);
     }
 
     /// What became of a frame is known only so long after it.
+    #[cfg(test)]
     pub fn answer_after(&mut self, seconds: f64) {
         self.answer_lag_s = seconds;
     }
 
     /// The frames of these refreshes are not shown.
+    #[cfg(test)]
     pub fn discard(&mut self, refreshes: &[u64]) {
         self.discarded.extend(refreshes);
     }
 
     /// Takes the memory for so many frames now.
+    #[cfg(test)]
     pub fn reserve(&mut self, frames: usize) {
         self.shown.reserve(frames);
         self.under_way.reserve(frames);
@@ -102,6 +115,9 @@ impl Display for SimulatedDisplay {
         self.frames += 1;
         let patience = expected.plus(0.5 * self.pace.frame_s());
         self.clock.set(self.clock.get().max(known_at.min(patience)));
+        if self.is_waited_for {
+            std::thread::sleep(self.clock.get().remaining());
+        }
         Ok(self.frames - 1)
     }
 
@@ -128,11 +144,13 @@ impl Display for SimulatedDisplay {
 }
 
 /// Signals at given moments of a virtual clock.
+#[cfg(test)]
 pub struct SimulatedTrigger {
     clock: VirtualClock,
     signals: VecDeque<Signal>,
 }
 
+#[cfg(test)]
 impl SimulatedTrigger {
     /// Signals in the order of their moments.
     pub fn new(clock: VirtualClock, signals: impl IntoIterator<Item = Signal>) -> SimulatedTrigger {
@@ -140,43 +158,10 @@ impl SimulatedTrigger {
     }
 }
 
+#[cfg(test)]
 impl Trigger for SimulatedTrigger {
     fn poll(&mut self) -> Option<Signal> {
         let (Signal::Pulse(at) | Signal::OtherByte(at, _) | Signal::Lost(at)) = *self.signals.front()?;
         if at <= self.clock.get() { self.signals.pop_front() } else { None }
-    }
-}
-
-thread_local! {
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How often this thread has asked for memory so far.
-pub fn times_memory_was_taken() -> u64 {
-    TAKEN.get()
-}
-
-struct CountingAllocator;
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-// SAFETY: all is left to the system's allocator; counting takes no memory and does not panic.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.set(TAKEN.get() + 1);
-        // SAFETY: the caller's promise is the one asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        TAKEN.set(TAKEN.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
     }
 }

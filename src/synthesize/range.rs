@@ -58,6 +58,11 @@ pub fn blur<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>,
     within(deserializer, 0.0, 20.0).map(Some)
 }
 
+/// The SD of one blur in pixels.
+pub fn blur_sd<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    checked(deserializer, "a number from 0 to 20", |sd| (0.0..=20.0).contains(sd)).map(Some)
+}
+
 /// A range of parts of a whole.
 pub fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Range>, D::Error> {
     within(deserializer, 0.0, 1.0).map(Some)

@@ -42,15 +42,7 @@ impl FlipSource for PresentCall {
     }
 
     fn facts(&self) -> FlipSourceFacts {
-        FlipSourceFacts {
-            kind: FlipSourceKind::PresentCall,
-            marks: OnsetSource::Estimated,
-            clock_id: Some(libc::CLOCK_MONOTONIC as u32),
-            flags: Vec::new(),
-            refresh_ns: None,
-            place: None,
-            passed_over: Vec::new(),
-        }
+        FlipSourceFacts::plain(FlipSourceKind::PresentCall, OnsetSource::Estimated)
     }
 }
 

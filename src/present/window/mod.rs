@@ -169,7 +169,7 @@ impl Window {
         let is_paced = |hz: f64| (hz / nominal_hz - 1.0).abs() <= refresh::TOLERANCE;
         let knows_rate = self.facts.nominal_hz.is_some();
 
-        let unheld = Refreshes::measure(&self.flips(TRIAL_FRAMES)?, nominal_hz);
+        let unheld = Refreshes::measure(&refresh::flips(self, TRIAL_FRAMES)?, nominal_hz);
         self.facts.flip_source = self.find_flip_source(knows_rate && is_paced(unheld.hz))?;
         let mut refreshes = self.measure(nominal_hz)?.unwrap_or(unheld);
         if self.facts.flip_source.kind != FlipSourceKind::PresentCall && !refreshes.are_gapless() {
@@ -202,7 +202,7 @@ impl Window {
     fn measure(&mut self, nominal_hz: f64) -> Result<Option<Refreshes>, Error> {
         let mut found = None;
         for _ in 0..MEASUREMENTS {
-            let flips = self.flips(MEASURED_FRAMES)?;
+            let flips = refresh::flips(self, MEASURED_FRAMES)?;
             if flips.len() < 2 {
                 break;
             }
@@ -255,34 +255,18 @@ impl Window {
                 })
             }
             FlipSourceKind::PresentCall => Ok(boxed(PresentCall::default())),
+            FlipSourceKind::Simulated => return None,
         })
     }
 
     /// Shows frames; an error if their times are not told.
     fn try_flip_source(&mut self) -> Result<Result<(), String>, Error> {
-        let mut taken = self.flips(SILENT_FRAMES)?.len();
+        let mut taken = refresh::flips(self, SILENT_FRAMES)?.len();
         if taken > 0 {
-            taken += self.flips(TRIAL_FRAMES - SILENT_FRAMES)?.len();
+            taken += refresh::flips(self, TRIAL_FRAMES - SILENT_FRAMES)?.len();
         }
         let told = || format!("it told the times of {taken} flips of {TRIAL_FRAMES}");
         Ok(if taken >= TRIAL_TAKEN { Ok(()) } else { Err(told()) })
-    }
-
-    /// Shows so many empty frames, and returns when those were taken over of which that is known.
-    fn flips(&mut self, count: usize) -> Result<Vec<Moment>, Error> {
-        let mut flips = Vec::with_capacity(count);
-        for shown in 1..=count {
-            self.show(Scene::default())?;
-            if shown == count {
-                self.settle();
-            }
-            while let Some(answer) = self.answer() {
-                if let Fate::Taken(flip) = answer.fate {
-                    flips.push(flip.at);
-                }
-            }
-        }
-        Ok(flips)
     }
 
     /// Takes in what the flip source knows, and waits until no more than so many frames are under way, or until a moment.

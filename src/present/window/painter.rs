@@ -138,7 +138,7 @@ impl Painter {
         let filtering = if image_px == original_px { wgpu::FilterMode::Nearest } else { wgpu::FilterMode::Linear };
 
         self.image_place = Place::centred(image_px, window_px)?;
-        let sent = |rgb| gamma.map_or(rgb, |table| table.of(rgb));
+        let sent = |rgb| gamma.map_or(rgb, |table| table.sent(rgb));
         self.background = clear_colour(sent(background_rgb), self.texture_format);
         let upload = |image: &Sprite| match gamma {
             Some(table) => self.upload(device, queue, &table.of_sprite(image), filtering),
@@ -157,7 +157,7 @@ impl Painter {
         self.patch = match &setup.photodiode {
             None => None,
             Some(photodiode) => {
-                let side = geometry.pixels(photodiode.size_mm);
+                let side = geometry.length_px(photodiode.size_mm);
                 let place = Place::in_corner(photodiode.corner, side, window_px)?;
                 if place.overlaps(&self.image_place) {
                     return Err(Error::PatchOverImage { side });

@@ -88,13 +88,9 @@ impl<C: VblankClock> FlipSource for AtBlanks<C> {
 
     fn facts(&self) -> FlipSourceFacts {
         FlipSourceFacts {
-            kind: self.clock.kind(),
-            marks: OnsetSource::Vblank,
-            clock_id: Some(libc::CLOCK_MONOTONIC as u32),
-            flags: Vec::new(),
             refresh_ns: Some((self.frame_s * 1e9).round() as u32),
             place: Some(self.clock.place()),
-            passed_over: Vec::new(),
+            ..FlipSourceFacts::plain(self.clock.kind(), OnsetSource::Vblank)
         }
     }
 }
