@@ -70,6 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             seed: SEED,
             resume: false,
             spare: Session::usual_spare(),
+            unsteady_screen: false,
             scanner: Scanner::Emulated,
             screen: if arguments.on_screen { Screen::Fullscreen(None) } else { Screen::Virtual },
         };
