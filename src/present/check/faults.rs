@@ -63,9 +63,6 @@ baud = 19200
 byte = 0x35
 "#;
 
-/// What the images are called.
-const IMAGES: [&str; 2] = ["a", "b"];
-
 /// Refreshes of the simulated screen a second.
 const REFRESH_HZ: f64 = 60.0;
 
