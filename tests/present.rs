@@ -333,6 +333,77 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     assert_eq!(files().1, before.1);
 }
 
+/// The protocol, with a box that sends states, three changes of the fixation, and two buttons.
+fn with_task() -> String {
+    let targets = "[targets.fixation_change]\ncount = 3\nduration_s = 0.2\nmin_distance_s = 0.9\nrgb = [0, 255, 0]\n";
+    let responses = "[responses]\ndebounce_s = 0.03\nwindow_s = 0.8\n\
+        buttons = { blue = { mask = 0x01 }, red = { mask = 0x02 } }\n";
+    let handshake = "handshake = [{ send = \"C\", answer = \"A\" }]\n";
+    let protocol = PROTOCOL.replace("byte = 0x35\n", &format!("mask = 0x10\n{handshake}"));
+    let fixation = "background = { grey = 77 }\nfixation = { diameter_deg = 0.5, rgb = [255, 0, 0] }\n";
+    format!("{}{targets}{responses}", protocol.replace("background = { grey = 77 }\n", fixation))
+}
+
+#[test]
+fn a_rehearsed_task_is_scored_and_has_its_targets_and_presses_in_the_table() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(&with_task());
+    let output = study.present(1, &["--emulate", "--virtual-display"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("of 3 targets responded to"), "{said}");
+
+    let facts = study.facts(1);
+    assert_eq!((facts.pulses_s.len(), facts.trigger.other_bytes), (9, 0), "{}", facts.trigger.verdict);
+    let events = study.events(1).0;
+    let of = |trial_type: &'static str| events.iter().filter(move |event| event.trial_type == trial_type);
+    assert_eq!(of("fixation_change").count(), 3);
+    assert!(of("fixation_change").all(|event| event.frames.is_some_and(|frames| (6..=18).contains(&frames))));
+    let responses = &facts.more["responses"];
+    assert_eq!(responses["presses"], of("button_press").count());
+    assert!(of("button_press").all(|event| event.response_button.as_deref() == Some("blue")));
+    let hits = of("fixation_change").filter(|event| event.response_time_s.is_some()).count();
+    assert_eq!(responses["score"]["hits"], hits);
+    assert!(hits > 0, "{said}");
+    assert_eq!(events.iter().filter(|event| event.is_of_trial()).count(), 4);
+    let presses = study.journal(1).iter().filter(|row| row["row"] == "press").count();
+    assert_eq!(responses["presses"].as_u64().unwrap() + responses["bounces"].as_u64().unwrap(), presses as u64);
+}
+
+#[test]
+fn buttons_that_are_lost_during_the_run_do_not_stop_it_and_the_operator_hears_of_it() {
+    let Some(server) = XServer::start() else { return };
+    let (mut scanner, _scanner_end, port) = terminal();
+    let (buttons, buttons_end, buttons_port) = terminal();
+    let responses = format!(
+        "[responses]\ndebounce_s = 0.03\nwindow_s = 0.8\nbuttons = {{ a = {{ byte = 97 }} }}\n\
+         serial = {{ port = \"{buttons_port}\", baud = 9600 }}\n"
+    );
+    let study = Study::new(&format!("{}{responses}", PROTOCOL.replace("{ discarded = 1 }", "\"none\"")));
+    let running = study
+        .present(1, &["--trigger-port", &port])
+        .env("DISPLAY", &server.display)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the arming", || study.journal(1).iter().any(|row| row["row"] == "armed").then_some(()));
+    scanner.write_all(b"5").unwrap();
+    eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
+    let mut buttons = buttons;
+    buttons.write_all(b"a").unwrap();
+    eventually("the press", || study.journal(1).iter().any(|row| row["row"] == "press").then_some(()));
+    drop((buttons, buttons_end));
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("THE BUTTONS WERE LOST"), "{}", stderr(&output));
+    let responses = &study.facts(1).more["responses"];
+    assert_eq!((&responses["lost"], &responses["presses"]), (&Value::Bool(true), &Value::from(1)));
+}
+
 #[test]
 fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
     let Some(server) = XServer::start() else { return };
@@ -797,7 +868,7 @@ fn a_check_that_finds_something_wrong_says_what_to_do_and_fails() {
     image.write_all(b"x").unwrap();
     let output = check(&study, &[]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success() && stderr(&output).contains("error: 3 of"), "{told}{}", stderr(&output));
+    assert!(!output.status.success() && stderr(&output).contains("error: 4 of"), "{told}{}", stderr(&output));
     for (subject, what) in
         [("images", "image_02.png"), ("screen", "cannot open a window"), ("trigger", "/dev/no-such-port")]
     {

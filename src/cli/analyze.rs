@@ -31,6 +31,10 @@ pub struct Arguments {
     /// Where the preprocessed series are, if not in BIDS_DIR/derivatives/fmriprep.
     #[arg(long, value_name = "DIR")]
     derivatives: Option<PathBuf>,
+    /// Regions in place of searchlights: a mask, or an atlas (whole numbers, with their names in a .tsv beside) on the grid
+    /// of the series.
+    #[arg(long, value_name = "DSEG")]
+    regions: Option<PathBuf>,
     /// The planted regions of a simulated brain, with their names in a .tsv beside; found by itself where `layerprint
     /// simulate` puts it.
     #[arg(long, value_name = "DSEG")]
@@ -68,6 +72,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             output: output.clone(),
             participants: arguments.participant_label,
             models,
+            regions: arguments.regions,
             truth: arguments.truth,
             allow_emulated: arguments.allow_emulated,
             allow_incomplete: arguments.allow_incomplete,
@@ -90,21 +95,22 @@ fn label(text: &str) -> Result<Label, String> {
 }
 
 fn print(summary: &Summary) {
+    let centres = match (summary.radius_mm, summary.cube_voxels) {
+        (Some(radius_mm), _) => format!("searchlights of {radius_mm} mm"),
+        (None, Some(edge)) => format!("searchlights of {edge} x {edge} x {edge} voxels"),
+        (None, None) => "regions".into(),
+    };
+    let full = summary.full_sphere_voxels.map_or(String::new(), |full| format!(" ({full} voxels where full)"));
     println!(
-        "sub-{}: {} searchlights of {} mm ({} voxels where full), {} undefined, {} unusable voxels left out",
-        summary.participant,
-        summary.centres,
-        summary.radius_mm,
-        summary.full_sphere_voxels,
-        summary.undefined_centres,
-        summary.unusable_voxels
+        "sub-{}: {} {centres}{full}, {} undefined, {} unusable voxels left out",
+        summary.participant, summary.centres, summary.undefined_centres, summary.unusable_voxels
     );
     for (reason, count) in summary.undefined.iter().filter(|(_, count)| **count != 0) {
         println!("  undefined: {count} for {}", reason.replace('_', " "));
     }
     let width = summary.layers.iter().map(|layer| layer.layer.name().len()).max().unwrap_or(0);
+    let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
     for layer in &summary.layers {
-        let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
         let found = summary.recovery.iter().flatten().find(|region| region.layer == layer.layer);
         let recovery = found.map_or(String::new(), |region| {
             format!(", best in {:.1} % of its {} planted voxels", region.share * 100.0, region.voxels)
@@ -116,6 +122,33 @@ fn print(summary: &Summary) {
             figure(layer.max),
             layer.best_voxels
         );
+    }
+    if let Some(collinearity) = &summary.collinearity {
+        let largest = collinearity.vifs.iter().fold(0.0_f64, |largest, vif| largest.max(*vif));
+        println!(
+            "  layers: condition number {:.1}, variance inflation up to {largest:.1}",
+            collinearity.condition_number
+        );
+    }
+    for reading in &summary.residual {
+        println!("  {}:", reading.reading.words());
+        for layer in &reading.layers {
+            println!(
+                "    {:width$}  mean {:>6}, max {:>6}, keeps {:>5} of its variance",
+                layer.layer.name(),
+                figure(layer.mean),
+                figure(layer.max),
+                figure(layer.retained_variance)
+            );
+        }
+    }
+    if let Some(permutations) = &summary.permutations {
+        let all = if permutations.exhaustive { "all " } else { "" };
+        println!("  {all}{} permutations, p <= 0.05 corrected for all centres (and layers):", permutations.count);
+        let counts = permutations.significant.iter().zip(&permutations.significant_over_layers);
+        for (layer, (alone, over_layers)) in summary.layers.iter().zip(counts) {
+            println!("    {:width$}  {alone} ({over_layers})", layer.layer.name());
+        }
     }
 }
 

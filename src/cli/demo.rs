@@ -92,6 +92,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             participants: vec![subject.clone()],
             allow_emulated: true,
             derivatives: None,
+            regions: None,
             truth: None,
             allow_incomplete: false,
             threads: None,

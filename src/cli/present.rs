@@ -138,6 +138,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let images = images::chosen(circumstances.images.as_deref())?;
     let outcome = present::run(&protocol, &images, &circumstances.session(run, resume), &Terminal)?;
     println!("trigger: {}", outcome.verdict);
+    if let Some(score) = outcome.score {
+        println!("task: {score}");
+    }
     println!("refreshes without a new frame: {}", outcome.missed_refreshes);
     println!("events: {}", outcome.events.display());
     if !outcome.complete {

@@ -19,10 +19,12 @@ pub trait Display {
 }
 
 /// What a frame shows, besides background and fixation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scene {
     /// The image's index in its set.
     pub image: Option<usize>,
+    /// The target's index among those of the run.
+    pub target: Option<usize>,
 }
 
 /// A frame taken over by the screen.

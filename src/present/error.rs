@@ -139,25 +139,55 @@ pub enum Error {
     /// The virtual display started and gave up.
     #[error("the virtual display Xvfb ended before it was ready")]
     XvfbEnded,
-    /// The serial port of the trigger cannot be opened.
-    #[error("cannot open the trigger's serial port {port}")]
+    /// A serial port cannot be opened.
+    #[error("cannot open the serial port {port}")]
     Port {
         /// Its path.
         port: String,
         /// Why not.
         source: serialport::Error,
     },
+    /// The box at a serial port did not answer as it should.
+    #[error("the box at {port} did not answer \"{sent}\": expected \"{expected}\", received \"{heard}\"")]
+    Handshake {
+        /// The port's path.
+        port: String,
+        /// What was said to it.
+        sent: String,
+        /// What it should say.
+        expected: String,
+        /// What it said.
+        heard: String,
+    },
+    /// The modem line of the trigger cannot be listened to.
+    #[error("cannot hear the line {line} of the serial port {port}")]
+    ModemLine {
+        /// The line.
+        line: &'static str,
+        /// The port's path.
+        port: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An input device cannot be listened to.
+    #[error("cannot read the input device {device}")]
+    InputDevice {
+        /// Its path.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The emulated scanner could not be set up.
     #[error("cannot make a pseudo-terminal for the emulated scanner")]
     Emulator(#[source] serialport::Error),
     /// The emulated scanner has no serial port to write to.
-    #[error("the emulated scanner speaks over a serial port, but this protocol's trigger is a key")]
+    #[error("the emulated scanner speaks over a serial port, but this protocol's trigger is none")]
     EmulatedKey,
     /// A port was named for a trigger that has none.
-    #[error("a trigger port was named, but this protocol's trigger is a key")]
+    #[error("a trigger port was named, but this protocol's trigger has none")]
     PortForKey,
     /// The trigger failed before the run began.
-    #[error("the trigger's serial port was lost before the run began")]
+    #[error("the trigger was lost before the run began")]
     TriggerLost,
     /// The run would fill the disk.
     #[error(

@@ -44,7 +44,14 @@ pub enum Row {
         /// When it arrived.
         at_ns: Moment,
     },
-    /// A byte that is not the trigger's.
+    /// A press of a button, bounces included.
+    Press {
+        /// When it arrived.
+        at_ns: Moment,
+        /// Which button, by its place in the order of their names.
+        button: u8,
+    },
+    /// A byte that is neither a pulse nor a button.
     OtherByte {
         /// When it arrived.
         at_ns: Moment,
@@ -55,6 +62,20 @@ pub enum Row {
     TriggerLost {
         /// When that was noticed.
         at_ns: Moment,
+    },
+    /// The buttons are gone.
+    ButtonsLost {
+        /// When that was noticed.
+        at_ns: Moment,
+    },
+    /// The timeline is moved on the frames of the screen, because the scanner's clock is another.
+    Shift {
+        /// When.
+        at_ns: Moment,
+        /// The first frame of the screen that it is moved at.
+        frame: u64,
+        /// By how many frames.
+        shift: i64,
     },
     /// The pulse of the first stored volume came: onset 0.
     Start {
@@ -87,6 +108,26 @@ pub enum Row {
         frame: u64,
         /// The trial, from 0.
         trial: usize,
+    },
+    /// Something that the participant is to respond to began.
+    TargetOnset {
+        /// When the screen took over its first frame.
+        at_ns: Moment,
+        /// That frame.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
+        /// How the time is known.
+        source: OnsetSource,
+    },
+    /// It was over.
+    TargetOffset {
+        /// When.
+        at_ns: Moment,
+        /// The first frame without it.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
     },
     /// A frame came later than the one after the frame before.
     Late {
@@ -132,8 +173,11 @@ pub struct Beginning {
     pub continues: Option<Continued>,
     /// Whether the scanner is emulated.
     pub emulated: bool,
-    /// The serial port or key that the trigger listens to.
+    /// The port, device or key that the trigger listens to.
     pub trigger: String,
+    /// What else is listened to: the ports and devices of buttons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_devices: Vec<String>,
     /// The name of the image set below `stimuli/`.
     pub image_set: String,
     /// Identifies the image set.
@@ -362,6 +406,7 @@ pub(in crate::present) mod tests {
             continues: None,
             emulated: false,
             trigger: "/dev/ttyS0".into(),
+            other_devices: Vec::new(),
             image_set: "set".into(),
             image_set_sha256: "11".into(),
             images: ["image_01", "image_02"].map(image).to_vec(),

@@ -13,6 +13,7 @@ mod disk_space;
 mod display;
 mod error;
 mod journal;
+mod lock;
 mod order;
 mod player;
 mod protocol;
@@ -25,11 +26,13 @@ mod room;
 mod session;
 mod simulated;
 mod sprite;
+mod task;
 mod timeline;
 mod trials;
 mod trigger;
 mod virtual_display;
 mod window;
+mod wiring;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +47,7 @@ pub use order::Trial;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
+pub use task::Score;
 
 use crate::present::journal::{Beginning, Continued, ShownImage};
 use crate::present::protocol::Dummies;
@@ -51,11 +55,12 @@ use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::room::Room;
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
+use crate::present::trials::Targets;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Progress, Provenance, Verdict, file};
+use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict, file};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -72,6 +77,8 @@ pub struct Outcome {
     pub complete: bool,
     /// What the pulses say.
     pub verdict: Verdict,
+    /// How well the participant did the task, where there are buttons.
+    pub score: Option<Score>,
     /// Refreshes of the screen that passed without a new frame.
     pub missed_refreshes: u64,
 }
@@ -106,14 +113,23 @@ pub fn run(
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
     let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
+    window.place(timeline.targets(), protocol.targets.as_ref().and_then(Targets::fixation_rgb));
+    let emulated_presses = {
+        let targets = timeline.targets().iter();
+        let targets_s: Vec<f64> = targets.map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
+        let seed = session.seed.of(&files.attempt.run().to_string());
+        task::emulated_presses(&targets_s, &mut seed.stream(Stream::EmulatedParticipant, files.attempt.number()))
+    };
 
+    let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
         continues,
         emulated: session.scanner == Scanner::Emulated,
-        trigger: room.description.clone(),
+        trigger: source.clone(),
+        other_devices: others.to_vec(),
         image_set: files.image_set.clone(),
         image_set_sha256: images.sha256().into(),
         images: files.images.clone(),
@@ -129,13 +145,14 @@ pub fn run(
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
+    room.devices.warnings().iter().for_each(|warning| progress.say(warning));
     disk_space::require(&session.dataset, disk_space::of_run(&timeline) + disk_space::of_images(images)?)?;
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = room.perform(protocol, &timeline, &mut window, &journal);
+        let played = room.perform(protocol, &timeline, &emulated_presses, &mut window, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
@@ -189,6 +206,7 @@ fn record(
         journal,
         complete: record.facts.complete,
         verdict: record.facts.trigger.verdict,
+        score: record.score,
         missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }

@@ -8,6 +8,7 @@ use crate::present::countdown::Countdown;
 use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
+use crate::present::lock::Lock;
 use crate::present::protocol::Protocol;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
@@ -37,7 +38,7 @@ pub fn perform(
     let Some(start) = wait(Countdown::new(protocol), display, trigger, journal)? else {
         return Err(Error::AbortedBeforeStart);
     };
-    let ended = follow(timeline, start, display, trigger, journal);
+    let ended = follow(timeline, Lock::new(protocol, start), display, trigger, journal);
     let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
     journal.put(Row::End { at_ns: Moment::now(), ending })?;
     ended.map(drop)
@@ -55,10 +56,10 @@ fn arm(quiet_s: f64, display: &mut impl Display, trigger: &mut dyn Trigger, jour
                     quiet_since = Some(at_ns);
                 }
                 Signal::Lost(_) => return Err(Error::TriggerLost),
-                Signal::OtherByte(..) => journal.put(row(signal))?,
+                Signal::Press(..) | Signal::OtherByte(..) | Signal::ButtonsLost(_) => journal.put(row(signal))?,
             }
         }
-        let Flip { at, .. } = display.show(Scene { image: None })?;
+        let Flip { at, .. } = display.show(Scene::default())?;
         if at.seconds_since(*quiet_since.get_or_insert(at)) >= quiet_s {
             return Ok(true);
         }
@@ -88,7 +89,11 @@ fn wait(
                     }
                 }
                 Signal::Lost(_) if start.is_none() => return Err(Error::TriggerLost),
-                Signal::Pulse(_) | Signal::Lost(_) | Signal::OtherByte(..) => (),
+                Signal::Pulse(_)
+                | Signal::Lost(_)
+                | Signal::Press(..)
+                | Signal::OtherByte(..)
+                | Signal::ButtonsLost(_) => (),
             }
         }
         if start.is_some_and(|start| start <= display.next_flip()) {
@@ -97,32 +102,41 @@ fn wait(
         if display.abort_asked() {
             return Ok(None);
         }
-        display.show(Scene { image: None })?;
+        display.show(Scene::default())?;
     }
 }
 
-/// Follows the timeline from the moment `start` of the first stored volume to its end.
+/// Follows the timeline and its targets from the first stored volume to the end.
 fn follow(
     timeline: &Timeline,
-    start: Moment,
+    mut lock: Lock,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
 ) -> Result<Ending, Error> {
+    let start = lock.start();
     let frames_since_start = |at: Moment| at.seconds_since(start) * timeline.refresh_hz();
     let mut last: Option<u64> = None;
     let mut on: Option<usize> = None;
+    let mut target_on: Option<usize> = None;
     let ending = loop {
         if display.abort_asked() {
             break Ending::Aborted;
         }
         let aimed_at = frame_near(frames_since_start(display.next_flip()), last.map(|last| last + 1));
-        if aimed_at >= timeline.end_frame() {
+        let placed = |lock: &Lock| aimed_at.saturating_add_signed(-lock.shift());
+        let image_at = |frame| timeline.trial_at(frame).and_then(|trial| timeline.trials()[trial].image);
+        // An image keeps its duration: the timeline moves between images, or with the onset of one.
+        let may_move = image_at(placed(&lock)).is_none() || timeline.trial_at(placed(&lock)) != on;
+        if may_move && lock.follow(placed(&lock), timeline.refresh_hz()) {
+            journal.put(Row::Shift { at_ns: display.next_flip(), frame: aimed_at, shift: lock.shift() })?;
+        }
+        let place = placed(&lock);
+        if place >= timeline.end_frame() {
             break Ending::Complete;
         }
-        let trial = timeline.trial_at(aimed_at);
-        let Flip { at, source } =
-            display.show(Scene { image: trial.and_then(|trial| timeline.trials()[trial].image) })?;
+        let (trial, target) = (timeline.trial_at(place), timeline.target_at(place));
+        let Flip { at, source } = display.show(Scene { image: image_at(place), target })?;
         let frame = frame_near(frames_since_start(at), Some(aimed_at)).max(aimed_at);
         journal.put(Row::Flip { at_ns: at, frame })?;
         if let Some(missed) = last.and_then(|last| (frame - last).checked_sub(2)).map(|more| more + 1) {
@@ -137,8 +151,20 @@ fn follow(
             }
             on = trial;
         }
+        if target != target_on {
+            if let Some(target) = target_on {
+                journal.put(Row::TargetOffset { at_ns: at, frame, target })?;
+            }
+            if let Some(target) = target {
+                journal.put(Row::TargetOnset { at_ns: at, frame, target, source })?;
+            }
+            target_on = target;
+        }
         last = Some(frame);
         while let Some(signal) = trigger.poll() {
+            if let Signal::Pulse(at) = signal {
+                lock.pulse(at);
+            }
             journal.put(row(signal))?;
         }
     };
@@ -161,8 +187,10 @@ fn frame_near(frames: f64, expected: Option<u64>) -> u64 {
 fn row(signal: Signal) -> Row {
     match signal {
         Signal::Pulse(at_ns) => Row::Pulse { at_ns },
+        Signal::Press(at_ns, button) => Row::Press { at_ns, button },
         Signal::OtherByte(at_ns, byte) => Row::OtherByte { at_ns, byte },
         Signal::Lost(at_ns) => Row::TriggerLost { at_ns },
+        Signal::ButtonsLost(at_ns) => Row::ButtonsLost { at_ns },
     }
 }
 
@@ -175,8 +203,9 @@ mod tests {
     use crate::present::allocation::times_memory_was_taken;
     use crate::present::journal::{self, journal};
     use crate::present::order::tests::of_images;
+    use crate::present::order::{Order, Target, TargetKind};
     use crate::present::protocol::tests::sound;
-    use crate::present::protocol::{Dummies, Protocol};
+    use crate::present::protocol::{Dummies, LockTo, Protocol};
     use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
     use crate::study::OnsetSource;
 
@@ -205,7 +234,7 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
         let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending = follow(&timeline, found, &mut display, &mut trigger, &journal).unwrap();
+        let ending = follow(&timeline, Lock::new(&sound(), found), &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
     }
 
@@ -291,12 +320,68 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, signals);
         let (journal, rows) = journal();
         let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        assert_eq!(follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap(), Ending::Complete);
+        assert_eq!(
+            follow(&timeline, Lock::new(&sound(), start), &mut display, &mut trigger, &journal).unwrap(),
+            Ending::Complete
+        );
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
 
         let aborted = play(0.0, &[], Some(3));
         assert_eq!(aborted.ending, Ending::Aborted);
         assert_eq!(onsets(&aborted), [(0, 120), (1, 180)]);
+    }
+
+    /// What a run of so many trials of a second leaves whose scanner's clock is slow by `drift`.
+    fn play_locked(lock: LockTo, trials: usize, drift: f64, targets: &[Target]) -> Played {
+        let protocol = Protocol { lock, ..sound() };
+        let order = Order { targets: targets.to_vec(), ..of_images(&vec![Some(0); trials]) };
+        let timeline = Timeline::plan(&protocol, &order, 60.0).unwrap();
+        let clock = Rc::new(Cell::new(Moment(SECOND)));
+        let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
+        let start = Moment(2 * SECOND);
+        let pulse = |k: u32| Signal::Pulse(start.plus(f64::from(k) * (1.0 + drift)));
+        let mut trigger = SimulatedTrigger::new(clock, (0..timeline.volumes()).map(pulse));
+        let (journal, rows) = journal();
+        wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let lock = Lock::new(&protocol, start);
+        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
+        Played { rows: rows.drain(), ending, start, shown: display.shown }
+    }
+
+    #[test]
+    fn trials_follow_the_scanner_s_clock_by_single_frames_and_images_keep_their_duration() {
+        for drift in [5e-4, -5e-4] {
+            let played = play_locked(LockTo::EveryPulse, 120, drift, &[]);
+            assert_eq!((onsets(&played).len(), late(&played).len()), (120, 0));
+            for ((trial, frame), offset) in onsets(&played).into_iter().zip(offsets(&played)) {
+                let planned = 120.0 + 60.0 * trial as f64;
+                let off = frame as f64 - planned * (1.0 + drift);
+                assert!(off.abs() <= 1.0, "trial {trial}: {off} frames off");
+                assert_eq!(offset - frame, 30);
+            }
+            // 130 s at 60 Hz and 500 ppm: 3.9 frames.
+            assert_eq!(count(&played, |row| matches!(row, Row::Shift { .. })), 4);
+            let unlocked = play_locked(LockTo::First, 120, drift, &[]);
+            assert!(onsets(&unlocked).into_iter().all(|(trial, frame)| frame == 120 + 60 * trial as u64));
+        }
+    }
+
+    #[test]
+    fn a_target_is_shown_during_its_frames_and_the_journal_says_so() {
+        // The onsets of trials 0 and 4 are frames 120 and 360.
+        let kind = TargetKind::FixationChange;
+        let target = |trial, frames: u32| Target { kind, trial, delay_s: f64::from(frames) / 60.0, duration_s: 0.3 };
+        let played = play_locked(LockTo::First, 6, 0.0, &[target(0, 20), target(4, 40)]);
+        let changed = played.shown.iter().filter(|(_, scene)| scene.target.is_some());
+        assert_eq!(changed.clone().count(), 36);
+        assert_eq!(changed.filter(|(_, scene)| scene.image.is_some()).count(), 10, "also over an image");
+        let target = |row: &Row| match row {
+            Row::TargetOnset { frame, target, .. } => Some((*frame, *target, true)),
+            Row::TargetOffset { frame, target, .. } => Some((*frame, *target, false)),
+            _ => None,
+        };
+        let found: Vec<_> = played.rows.iter().filter_map(target).collect();
+        assert_eq!(found, [(140, 0, true), (158, 0, false), (400, 1, true), (418, 1, false)]);
     }
 
     #[test]
@@ -313,19 +398,29 @@ mod tests {
 
     #[test]
     fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
-        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
+        let kind = TargetKind::FixationChange;
+        let target = Target { kind, trial: 0, delay_s: 0.5, duration_s: 0.2 };
+        let order = Order { targets: vec![target], ..of_images(&[Some(1), None, Some(0)]) };
+        let timeline = Timeline::plan(&sound(), &order, 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
         display.reserve(1000);
         let pulses = (2..15).map(|second| Signal::Pulse(Moment(second * SECOND)));
-        let others = [Signal::OtherByte(Moment(15 * SECOND), 7), Signal::Lost(Moment(15 * SECOND))];
+        let others = [
+            Signal::Press(Moment(15 * SECOND), 1),
+            Signal::OtherByte(Moment(15 * SECOND), 7),
+            Signal::ButtonsLost(Moment(15 * SECOND)),
+            Signal::Lost(Moment(15 * SECOND)),
+        ];
         let mut trigger = SimulatedTrigger::new(clock, pulses.chain(others));
         let (journal, rows) = journal::journal();
-        let countdown = Countdown::new(&sound());
+        let protocol = Protocol { lock: LockTo::EveryPulse, ..sound() };
+        let countdown = Countdown::new(&protocol);
         assert!(times_memory_was_taken() > 0, "it is counted");
         let before = times_memory_was_taken();
         let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending = follow(&timeline, start, &mut display, &mut trigger, &journal).unwrap();
+        let lock = Lock::new(&protocol, start);
+        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
         journal.put(Row::End { at_ns: start, ending }).unwrap();
         assert_eq!(times_memory_was_taken() - before, 0);
         assert!(rows.drain().len() > 700);

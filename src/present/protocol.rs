@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::pulses::Expected;
-use crate::present::quantity::{at_least_one, positive};
+use crate::present::quantity::positive;
 use crate::present::trials::{Targets, Trials};
+use crate::present::wiring::{Responses, TriggerSetup};
 use crate::study::bids::Label;
 use crate::study::checked::checked;
 use crate::study::{self, file};
@@ -32,6 +33,12 @@ pub struct Protocol {
     pub(in crate::present) targets: Option<Targets>,
     pub(in crate::present) screen: ScreenSetup,
     pub(in crate::present) trigger: TriggerSetup,
+    /// What the time of the trials follows.
+    #[serde(default)]
+    pub(in crate::present) lock: LockTo,
+    /// The participant's buttons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) responses: Option<Responses>,
 }
 
 /// Volumes before the magnetization is steady. Onset 0 is the first volume that is stored.
@@ -61,6 +68,17 @@ pub enum Pulses {
     PerVolume(u32),
     /// At the beginning of the first volume, and never again.
     FirstVolume,
+}
+
+/// What the time of a run's trials follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockTo {
+    /// This computer's clock, from the first stored volume on.
+    #[default]
+    First,
+    /// The scanner's clock, as all pulses so far have it.
+    EveryPulse,
 }
 
 impl Pulses {
@@ -116,37 +134,6 @@ pub struct Fixation {
     pub(in crate::present) rgb: [u8; 3],
 }
 
-/// How the scanner's pulses arrive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TriggerSetup {
-    /// A byte over a serial port.
-    Serial(SerialSetup),
-    /// A key of a keyboard.
-    Keyboard(KeySetup),
-}
-
-/// A serial port: 8 data bits, no parity, 1 stop bit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SerialSetup {
-    /// Its path.
-    pub(in crate::present) port: String,
-    /// Bits per second.
-    #[serde(deserialize_with = "at_least_one")]
-    pub(in crate::present) baud: u32,
-    /// The byte that is a pulse.
-    pub(in crate::present) byte: u8,
-}
-
-/// A key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySetup {
-    /// The character that it types.
-    pub(in crate::present) key: char,
-}
-
 impl Protocol {
     /// Reads and checks a protocol; the error shows file, line and column.
     pub fn read(path: &Path) -> Result<Protocol, study::Error> {
@@ -156,8 +143,15 @@ impl Protocol {
     /// Like [`Protocol::read`], for the text of a file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Protocol, study::Error> {
         let protocol: Protocol = file::parse_toml(path, text)?;
+        let wrong = |what: String| study::Error::content(path, what);
+        if protocol.lock == LockTo::EveryPulse && protocol.pulses == Pulses::FirstVolume {
+            return Err(wrong("lock = \"every_pulse\" needs more pulses than the first one".into()));
+        }
         if let Some(targets) = &protocol.targets {
-            targets.fit(&protocol.trials).map_err(|what| study::Error::content(path, what))?;
+            targets.fit(&protocol.trials).and_then(|()| targets.can_be_seen(&protocol.screen)).map_err(wrong)?;
+        }
+        if let Some(responses) = &protocol.responses {
+            responses.fit(&protocol.trigger).map_err(wrong)?;
         }
         Ok(Protocol { trials: protocol.trials.beside(path), ..protocol })
     }

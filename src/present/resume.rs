@@ -129,7 +129,7 @@ mod tests {
         assert!(complaint(now(&other), &order()).contains("the protocol"));
         let mut wired_otherwise = sound();
         wired_otherwise.trigger =
-            crate::present::protocol::TriggerSetup::Keyboard(crate::present::protocol::KeySetup { key: 't' });
+            crate::present::wiring::TriggerSetup::Keyboard(crate::present::wiring::KeySetup { key: 't' });
         assert!(interrupted(1).goes_on(&now(&wired_otherwise), &order()).is_ok());
     }
 }

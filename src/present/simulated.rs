@@ -108,7 +108,11 @@ impl SimulatedTrigger {
 #[cfg(test)]
 impl Trigger for SimulatedTrigger {
     fn poll(&mut self) -> Option<Signal> {
-        let (Signal::Pulse(at) | Signal::OtherByte(at, _) | Signal::Lost(at)) = *self.signals.front()?;
+        let (Signal::Pulse(at)
+        | Signal::Press(at, _)
+        | Signal::OtherByte(at, _)
+        | Signal::Lost(at)
+        | Signal::ButtonsLost(at)) = *self.signals.front()?;
         if at <= self.clock.get() { self.signals.pop_front() } else { None }
     }
 }

@@ -155,6 +155,15 @@ fn whole_pixels(length: f64) -> u32 {
 }
 
 impl Place {
+    /// A square within, `width` of this place's width wide and at least a pixel, at shares of the room that it leaves: 0 at
+    /// the left or upper border, 1 at the right or lower one.
+    pub fn square(self, x: f64, y: f64, width: f64) -> Place {
+        let edge = whole_pixels(width * f64::from(self.width)).min(self.width).min(self.height);
+        let within = |share: f64, length: u32| (share * f64::from(length - edge)).round() as u32;
+        let [left, above] = [within(x, self.width), within(y, self.height)];
+        Place { x: self.x + left, y: self.y + above, width: edge, height: edge }
+    }
+
     /// In the middle of a window, half a pixel to the upper left where the difference is odd; an error if it does not fit.
     pub fn centred([width, height]: [u32; 2], window: [u32; 2]) -> Result<Place, Error> {
         match (window[0].checked_sub(width), window[1].checked_sub(height)) {
@@ -196,6 +205,19 @@ mod tests {
         assert_eq!(Place::centred([100, 51], [201, 100]).unwrap(), Place { x: 50, y: 24, width: 100, height: 51 });
         let error = Place::centred([300, 51], [201, 100]).unwrap_err().to_string();
         assert!(error.contains("300 x 51") && error.contains("201 x 100"));
+    }
+
+    #[test]
+    fn a_square_lies_within_the_image() {
+        let image = Place { x: 10, y: 20, width: 100, height: 50 };
+        let square = |x, y, width| {
+            let Place { x, y, width, height } = image.square(x, y, width);
+            [x, y, width, height]
+        };
+        assert_eq!(square(0.0, 0.0, 0.1), [10, 20, 10, 10]);
+        assert_eq!(square(1.0, 1.0, 0.1), [100, 60, 10, 10]);
+        assert_eq!(square(0.5, 0.5, 0.001), [60, 45, 1, 1]);
+        assert_eq!(square(0.5, 1.0, 0.9), [35, 20, 50, 50]);
     }
 
     #[test]

@@ -17,9 +17,11 @@ use winit::window::{Fullscreen, WindowId};
 use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Flip, Pacing, Scene};
 use crate::present::error::Error;
+use crate::present::order::TargetKind;
 use crate::present::protocol::ScreenSetup;
 use crate::present::session::Screen;
 use crate::present::sprite::{self, Geometry, Place, Sprite};
+use crate::present::timeline::PlannedTarget;
 use crate::present::trigger::KeyPress;
 use crate::study::OnsetSource;
 
@@ -40,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the window system may take to change the size of a window that it shows.
 const SETTLING: Duration = Duration::from_millis(200);
+
+/// The byte in each channel of a target that is a grey square.
+const SQUARE_GREY: u8 = 128;
 
 /// The pixel formats of window and textures, best first. Both of a pair agree in their encoding, so that the bytes of a
 /// picture are the bytes on the screen.
@@ -119,6 +124,23 @@ struct Painter {
     images: Vec<wgpu::BindGroup>,
     image_place: Place,
     fixation: Option<(wgpu::BindGroup, Place)>,
+    /// The fixation in its other colour.
+    changed_fixation: Option<wgpu::BindGroup>,
+    /// What is seen of each target besides its trial.
+    targets: Vec<Mark>,
+    /// Of a target that is a square.
+    square: Option<wgpu::BindGroup>,
+}
+
+/// What is seen of a target.
+#[derive(Clone, Copy)]
+enum Mark {
+    /// The image alone.
+    None,
+    /// The fixation's other colour.
+    Fixation,
+    /// A grey square.
+    Square(Place),
 }
 
 impl Window {
@@ -202,11 +224,29 @@ impl Window {
         Ok(Look { image_px, image_deg: image_px.map(|pixels| geometry.degrees(pixels)), background_rgb })
     }
 
+    /// Makes ready to show the targets of a run. `changed_rgb` is the fixation's other colour, where it has one.
+    pub fn place(&mut self, targets: &[PlannedTarget], changed_rgb: Option<[u8; 3]>) {
+        let painter = &mut self.painter;
+        let upload = |sprite: &Sprite| painter.upload(&self.device, &self.queue, sprite, wgpu::FilterMode::Nearest);
+        let square = Sprite { width: 1, height: 1, rgba: [[SQUARE_GREY; 3].as_slice(), &[255]].concat() };
+        let square = upload(&square);
+        let disc = |rgb| Some(upload(&Sprite::disc(painter.fixation.as_ref()?.1.width, rgb)));
+        let changed_fixation = changed_rgb.and_then(disc);
+        (painter.square, painter.changed_fixation) = (Some(square), changed_fixation);
+        let image = painter.image_place;
+        let mark = |target: &PlannedTarget| match target.kind {
+            TargetKind::OneBack => Mark::None,
+            TargetKind::FixationChange => Mark::Fixation,
+            TargetKind::GreySquare { x, y, width } => Mark::Square(image.square(x, y, width)),
+        };
+        painter.targets = targets.iter().map(mark).collect();
+    }
+
     /// Finds out, by showing empty frames, whether the display sets the pace; where it does not, a clock of ours does.
     pub fn find_pace(&mut self) -> Result<(), Error> {
         let mut flips = Vec::with_capacity(MEASURED_FRAMES);
         for _ in 0..MEASURED_FRAMES {
-            flips.push(self.show(Scene { image: None })?.at);
+            flips.push(self.show(Scene::default())?.at);
         }
         let mut intervals: Vec<f64> = flips.windows(2).map(|pair| pair[1].seconds_since(pair[0])).collect();
         intervals.sort_by(f64::total_cmp);
@@ -335,6 +375,9 @@ impl Painter {
             images: Vec::new(),
             image_place,
             fixation: None,
+            changed_fixation: None,
+            targets: Vec::new(),
+            square: None,
         }
     }
 
@@ -400,8 +443,13 @@ impl Painter {
         if let Some(image) = scene.image.and_then(|image| self.images.get(image)) {
             draw(image, self.image_place);
         }
+        let mark = scene.target.and_then(|target| self.targets.get(target)).unwrap_or(&Mark::None);
+        if let (Mark::Square(place), Some(square)) = (mark, &self.square) {
+            draw(square, *place);
+        }
         if let Some((fixation, place)) = &self.fixation {
-            draw(fixation, *place);
+            let changed = self.changed_fixation.as_ref().filter(|_| matches!(mark, Mark::Fixation));
+            draw(changed.unwrap_or(fixation), *place);
         }
         drop(pass);
         encoder.finish()

@@ -356,7 +356,7 @@ fn belongs(run: &RunName, maps: &RunName) -> bool {
 
 fn check_images(path: &Path, events: &Events, set: &ImageSet) -> Result<(), Error> {
     let images = &set.manifest().images;
-    for event in events.0.iter().filter(|event| event.trial_type != "null") {
+    for event in events.0.iter().filter(|event| event.is_of_image()) {
         let Some(image) = images.iter().find(|image| image.name() == event.trial_type) else {
             let names: Vec<&str> = images.iter().take(3).map(ImageRecord::name).collect();
             let what = format!("{:?} is no image of the set, which has {}, ...", event.trial_type, names.join(", "));

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,15 +19,23 @@ use crate::present::error::Error;
 use crate::present::journal::{self, Account, Beginning, Row, ShownImage};
 use crate::present::order;
 use crate::present::player;
-use crate::present::protocol::{Protocol, SerialSetup};
+use crate::present::protocol::Protocol;
 use crate::present::record;
 use crate::present::recover::{self, Found};
 use crate::present::simulated::SimulatedDisplay;
 use crate::present::timeline::Timeline;
-use crate::present::trigger::{EmulatedScanner, SerialTrigger};
+use crate::present::trigger::Devices;
+use crate::present::trigger::emulated::EmulatedBox;
+use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 use crate::present::writer::{JournalFile, Kept, Medium};
 use crate::study::bids::RunName;
 use crate::study::{self, Fault, Progress, Provenance, RunFacts, Seed, Silent, Stage, Verdict};
+
+/// The byte that is a pulse.
+const PULSE: u8 = b'5';
+
+/// What the images are called.
+const IMAGES: [&str; 2] = ["a", "b"];
 
 /// What is rehearsed: 8 trials and 11 volumes in 2.2 s.
 const PROTOCOL: &str = r#"
@@ -54,9 +63,6 @@ baud = 19200
 byte = 0x35
 "#;
 
-/// What the images are called.
-const IMAGES: [&str; 2] = ["a", "b"];
-
 /// Refreshes of the simulated screen a second.
 const REFRESH_HZ: f64 = 60.0;
 
@@ -76,7 +82,7 @@ const KILLS: u32 = 8;
 const LOST_WITH_A_KILL_S: f64 = 0.25;
 
 /// On a machine that is busy the emulated scanner itself may be late: so often it is tried.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 
 /// How long a process that is to be killed may take to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -320,9 +326,6 @@ fn trigger_fault(dataset: &Path, disturb: impl FnOnce(&mut Vec<f64>), is_found: 
     Ok((is_found(&run.facts.trigger.verdict) && run.is_whole(), run.to_string()))
 }
 
-/// The images of a rehearsal, by name.
-const IMAGES: [&str; 2] = ["a", "b"];
-
 /// What goes wrong in a rehearsal.
 #[derive(Default)]
 struct Disturbance {
@@ -337,7 +340,6 @@ struct Disturbance {
 /// A short run on a simulated screen, with pulses through a pseudo-terminal.
 struct Rehearsal {
     protocol: Protocol,
-    setup: SerialSetup,
     timeline: Timeline,
 }
 
@@ -346,8 +348,7 @@ impl Rehearsal {
         let protocol = Protocol::parse(Path::new("the self-test's protocol"), PROTOCOL)?;
         let order = order::draw(&IMAGES.map(String::from), &protocol, Seed(0), &run_name())?;
         let timeline = Timeline::plan(&protocol, &order, REFRESH_HZ)?;
-        let setup = SerialSetup { port: String::new(), baud: 19200, byte: b'5' };
-        Ok(Rehearsal { protocol, setup, timeline })
+        Ok(Rehearsal { protocol, timeline })
     }
 
     /// When the pulses should come, in seconds from the first.
@@ -373,8 +374,10 @@ impl Rehearsal {
         operator: &dyn Progress,
     ) -> Result<Kept, Error> {
         let Disturbance { pulses_s, stalls, unplugged_after_s } = disturbance;
-        let scanner = EmulatedScanner::new()?;
-        let mut trigger = SerialTrigger::open(&SerialSetup { port: scanner.port(), ..self.setup.clone() })?;
+        let scanner = EmulatedBox::new(&[])?;
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(PULSE) });
+        let mut trigger = Devices::open(&setup, None, channel().1)?;
         let mut plugged_in = Some(scanner);
         let writer = JournalFile::create(&attempt.journal())?.behind(behind).begin(&self.beginning(attempt))?;
         let mut display = SimulatedDisplay::waited_for(REFRESH_HZ, &stalls);
@@ -384,8 +387,8 @@ impl Rehearsal {
             let armed = || {
                 let first = Moment::now().plus(DELAY_S);
                 let pulses_s = pulses_s.unwrap_or_else(|| self.pulses_s());
-                if let Some(scanner) = &mut plugged_in {
-                    scanner.send(self.setup.byte, pulses_s.into_iter().map(move |at_s| first.plus(at_s)));
+                if let Some(scanner) = &plugged_in {
+                    scanner.send(pulses_s.into_iter().map(|at_s| (first.plus(at_s), PULSE)).collect());
                 }
                 if let Some(seconds) = unplugged_after_s {
                     let unplugged = plugged_in.take();
@@ -413,6 +416,7 @@ impl Rehearsal {
             continues: None,
             emulated: true,
             trigger: "a pseudo-terminal".into(),
+            other_devices: Vec::new(),
             image_set: "none".into(),
             image_set_sha256: "00".into(),
             images: IMAGES.map(image).to_vec(),
@@ -517,5 +521,28 @@ impl Progress for Operator {
 
     fn say(&self, line: &str) {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(line.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::check::finding::Judgement;
+
+    #[test]
+    fn a_fault_that_is_not_found_fails_with_what_was_seen_or_why_not() {
+        let unseen = Mishap { name: "x", promise: "it is found", make: |_| Ok((false, "nothing".into())) };
+        let finding = face(Path::new("/nonexistent"), 0, &unseen);
+        assert_eq!((finding.judgement, &*finding.found), (Judgement::Fail, "not so that it is found: nothing"));
+        let broken = Mishap { make: |_| Err(Error::TriggerLost), ..unseen };
+        let finding = face(Path::new("/nonexistent"), 0, &broken);
+        assert!(finding.judgement == Judgement::Fail && finding.found.ends_with("before the run began"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_fault_that_is_found_the_second_time_says_that_the_machine_is_busy() {
+        let second = |folder: &Path| Ok((folder.ends_with("0-2"), "seen".into()));
+        let finding = face(Path::new("/d"), 0, &Mishap { name: "x", promise: "it is found", make: second });
+        assert_eq!(finding, Finding::pass("x", "it is found: seen (attempt 2: a busy machine)"));
     }
 }

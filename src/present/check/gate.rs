@@ -16,7 +16,7 @@ use crate::present::disk_space;
 use crate::present::display::{Display, DisplayFacts, Scene};
 use crate::present::error::Error;
 use crate::present::order;
-use crate::present::protocol::{Protocol, TriggerSetup};
+use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
 use crate::present::room::Room;
 use crate::present::session::{Scanner, Screen};
@@ -25,6 +25,7 @@ use crate::present::timeline::Timeline;
 use crate::present::trigger::KeyPress;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
+use crate::present::wiring::TriggerSetup;
 use crate::study::bids::{self, DatasetType, Label, RunName};
 use crate::study::{self, GridFit, ImageSet, Progress, Provenance, Seed, file};
 
@@ -173,7 +174,7 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     }
     let ruler = Ruler::on(&protocol.screen, facts.screen_px[0], facts.window_px[0]);
     window.load(&ruler.setup, std::slice::from_ref(&ruler.sprite))?;
-    window.show(Scene { image: Some(0) })?;
+    window.show(Scene { image: Some(0), target: None })?;
     found(ruler.finding());
     Ok(timeline.and_then(Result::ok))
 }
@@ -196,7 +197,7 @@ fn listen_to(
 ) -> Result<(Option<Heard>, Option<GridFit>), Error> {
     let protocol = gate.protocol;
     if let TriggerSetup::Serial(setup) = &protocol.trigger
-        && let Some(port) = machine::port_of(&gate.scanner, &setup.port)
+        && let Some(port) = machine::port_of(&gate.scanner, &setup.port.port)
     {
         found(machine::latency_timer(Path::new(machine::SYS), Path::new(&port)));
     }
@@ -212,7 +213,7 @@ fn listen_to(
     if gate.scanner == Scanner::Emulated {
         found(Finding::warn("trigger", "an emulated scanner", "leave --emulate out to hear the real one"));
     } else {
-        found(Finding::pass("trigger", format!("{} is open", room.description)));
+        found(Finding::pass("trigger", format!("{} is open", room.devices.descriptions()[0])));
     }
     let wanted = scanner::wanted(protocol);
     progress.say(&format!(
@@ -220,13 +221,13 @@ fn listen_to(
         gate.patience_s
     ));
     let expected = Expected { interval_s: protocol.pulse_interval_s(), pulses: wanted as u32, per_volume: 1 };
-    room.start_emulated(&expected);
+    room.start_emulated(protocol, &expected);
     let until = Moment::now().plus(gate.patience_s);
     let goes_on = || {
         let is_over = until.remaining().is_zero();
         match &mut window {
             Some(window) => {
-                window.show(Scene { image: Some(0) })?;
+                window.show(Scene { image: Some(0), target: None })?;
                 Ok(!is_over && !window.abort_asked())
             }
             None => {
@@ -237,9 +238,9 @@ fn listen_to(
     };
     let heard = {
         let stage = progress.stage("pulses", wanted as u64);
-        scanner::listen(&mut *room.trigger, wanted, &*stage, goes_on)?
+        scanner::listen(&mut room.devices, wanted, &*stage, goes_on)?
     };
-    let (finding, fit) = scanner::pulses(protocol, &room.description, &heard);
+    let (finding, fit) = scanner::pulses(protocol, &room.devices.descriptions()[0], &heard);
     found(finding);
     Ok((Some(heard), fit))
 }

@@ -72,7 +72,7 @@ impl Refreshes {
 }
 
 fn flips(display: &mut impl Display, count: usize) -> Result<Vec<Moment>, Error> {
-    (0..count).map(|_| Ok(display.show(Scene { image: None })?.at)).collect()
+    (0..count).map(|_| Ok(display.show(Scene::default())?.at)).collect()
 }
 
 /// The screen's size, and whether the window has all of it.
