@@ -150,35 +150,39 @@ fn compare(
     let resampled: Vec<Shown> = resampled.collect();
     drop(stage);
 
-    let estimate =
-        |figure: &dyn Fn(&Shown) -> f64| Estimate::new(figure(&observed), resampled.iter().map(figure), plan.interval);
+    let estimate = |range: [f64; 2], figure: &dyn Fn(&Shown) -> f64| {
+        Estimate::new(figure(&observed), resampled.iter().map(figure), plan.interval, range)
+    };
     let of_method = |(place, (name, participants)): (usize, (String, Vec<_>))| MethodSummary {
         method: METHODS[place],
         maps: name,
         participants,
         t: methods[place].cut.t(),
         voxels: observed.overlaps[place].voxels.clone(),
-        mean_dice: estimate(&|shown| shown.overlaps[place].mean_dice()),
-        mean_jaccard: estimate(&|shown| shown.overlaps[place].mean_jaccard()),
+        mean_dice: estimate([0.0, 1.0], &|shown| shown.overlaps[place].mean_dice()),
+        mean_jaccard: estimate([0.0, 1.0], &|shown| shown.overlaps[place].mean_jaccard()),
         dice: pairs(layers.len())
             .enumerate()
             .map(|(pair, (a, b))| {
-                ([layers[a].clone(), layers[b].clone()], estimate(&|shown| shown.overlaps[place].dice[pair]))
+                (
+                    [layers[a].clone(), layers[b].clone()],
+                    estimate([0.0, 1.0], &|shown| shown.overlaps[place].dice[pair]),
+                )
             })
             .collect(),
     };
     let of_pair = |(pair, (a, b)): (usize, (usize, usize))| SpatialSummary {
         methods: [METHODS[a], METHODS[b]],
-        mean: estimate(&|shown| mean(&shown.correlations[pair])),
+        mean: estimate([-1.0, 1.0], &|shown| mean(&shown.correlations[pair])),
         layers: layers
             .iter()
             .enumerate()
-            .map(|(place, layer)| (layer.clone(), estimate(&|shown| shown.correlations[pair][place])))
+            .map(|(place, layer)| (layer.clone(), estimate([-1.0, 1.0], &|shown| shown.correlations[pair][place])))
             .collect(),
     };
     let difference = |a: usize, b: usize| {
         let figure = |shown: &Shown| shown.overlaps[a].mean_dice() - shown.overlaps[b].mean_dice();
-        (estimate(&figure), resampled.iter().map(figure).collect::<Vec<f64>>())
+        (estimate([-1.0, 1.0], &figure), resampled.iter().map(figure).collect::<Vec<f64>>())
     };
     let (less, of_less) = difference(1, 0);
     let mut statements = vec![Statement::above_zero(StatementKind::LessOverlap, less, &of_less, plan.alpha)];

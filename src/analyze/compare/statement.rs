@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::analyze::group::bootstrap::Estimate;
+use crate::analyze::group::bootstrap::{Estimate, centred};
 
 /// A claim about the mean overlap between layers, tested by the bootstrap over participants.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,13 +52,15 @@ impl StatementKind {
 impl Statement {
     /// That a difference lies above 0: p is the share of resamples in which it does not.
     pub fn above_zero(kind: StatementKind, difference: Estimate, resampled: &[f64], alpha: f64) -> Statement {
-        Statement::new(kind, difference, p(resampled, |value| value > 0.0), alpha)
+        let p = p(difference, resampled, |value| value > 0.0);
+        Statement::new(kind, difference, p, alpha)
     }
 
     /// That a difference lies within a margin around 0: two one-sided tests (Schuirmann 1987, Journal of Pharmacokinetics and
     /// Biopharmaceutics 15), of which the larger p counts.
     pub fn within(kind: StatementKind, difference: Estimate, resampled: &[f64], margin: f64, alpha: f64) -> Statement {
-        let sides = [p(resampled, |value| value > -margin), p(resampled, |value| value < margin)];
+        let of_side = |bears_out: &dyn Fn(f64) -> bool| p(difference, resampled, bears_out);
+        let sides = [of_side(&|value| value > -margin), of_side(&|value| value < margin)];
         Statement::new(kind, difference, sides[0].max(sides[1]), alpha)
     }
 
@@ -69,18 +71,23 @@ impl Statement {
     }
 }
 
-/// The share of resamples that do not bear a claim out, counting the sample itself as one more that does not.
-fn p(resampled: &[f64], bears_out: impl Fn(f64) -> bool) -> f64 {
-    let against = resampled.iter().filter(|&&value| !bears_out(value)).count();
-    (against + 1) as f64 / (resampled.len() + 1) as f64
+/// The share of resamples, centred at the difference, that do not bear a claim out, counting the sample itself as one more
+/// that does not.
+fn p(difference: Estimate, resampled: &[f64], bears_out: impl Fn(f64) -> bool) -> f64 {
+    let centred = centred(difference.value.unwrap_or(f64::NAN), resampled.iter().copied());
+    let in_favour = centred.iter().filter(|&&value| bears_out(value)).count();
+    (resampled.len() - in_favour + 1) as f64 / (resampled.len() + 1) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Of a sample that shows the mean of its resamples.
     fn of(values: &[f64]) -> Estimate {
-        Estimate::new(values[values.len() / 2], values.iter().copied(), 0.9)
+        let defined: Vec<f64> = values.iter().copied().filter(|value| !value.is_nan()).collect();
+        let mean = defined.iter().sum::<f64>() / defined.len() as f64;
+        Estimate::new(mean, values.iter().copied(), 0.9, [-1.0, 1.0])
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub fn draws(seed: Seed, resample: usize, participants: usize) -> Vec<f64> {
     draws
 }
 
-/// A figure with its percentile interval.
+/// A figure with its interval over resamples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// Of the participants as they are; `None` where it is undefined.
@@ -30,18 +30,32 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of a figure and what it is in each resample (NaN where undefined); the interval holds the middle `share` of them.
-    pub fn new(value: f64, resampled: impl IntoIterator<Item = f64>, share: f64) -> Estimate {
-        let mut defined: Vec<f64> = resampled.into_iter().filter(|value| !value.is_nan()).collect();
+    /// Of a figure that lies in a range and what it is in each resample (NaN where undefined). The interval holds the middle
+    /// `share` of the resamples, [`centred`] at the figure.
+    pub fn new(value: f64, resampled: impl IntoIterator<Item = f64>, share: f64, range: [f64; 2]) -> Estimate {
+        let mut defined = centred(value, resampled);
         defined.sort_unstable_by(f64::total_cmp);
         let outside = (1.0 - share) / 2.0;
+        let end = |share: f64| quantile(&defined, share).map(|end| end.clamp(range[0], range[1]));
         Estimate {
             value: Some(value).filter(|value| !value.is_nan()),
-            low: quantile(&defined, outside),
-            high: quantile(&defined, 1.0 - outside),
+            low: end(outside),
+            high: end(1.0 - outside),
             resamples: defined.len(),
         }
     }
+}
+
+/// The defined resamples of a figure, shifted so that their mean is the figure (where that is defined). A resample holds some
+/// participants several times: its maps are noisier than those of the sample, and overlaps and correlations come out lower
+/// in all of them.
+pub fn centred(value: f64, resampled: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut defined: Vec<f64> = resampled.into_iter().filter(|value| !value.is_nan()).collect();
+    let shift = value - defined.iter().sum::<f64>() / defined.len() as f64;
+    if shift.is_finite() {
+        defined.iter_mut().for_each(|value| *value += shift);
+    }
+    defined
 }
 
 /// The quantile of ascending values, interpolated between neighbours.
@@ -66,10 +80,15 @@ mod tests {
     #[test]
     fn an_interval_holds_the_middle_of_the_resamples() {
         let values = (0..=100).rev().map(f64::from).chain([f64::NAN]);
-        let expected = Estimate { value: Some(40.0), low: Some(25.0), high: Some(75.0), resamples: 101 };
-        assert_eq!(Estimate::new(40.0, values, 0.5), expected);
+        // Their mean is 50, the figure 40.
+        let expected = Estimate { value: Some(40.0), low: Some(15.0), high: Some(65.0), resamples: 101 };
+        assert_eq!(Estimate::new(40.0, values.clone(), 0.5, [0.0, 100.0]), expected);
+        assert_eq!(
+            Estimate::new(40.0, values, 0.5, [20.0, 60.0]),
+            Estimate { low: Some(20.0), high: Some(60.0), ..expected }
+        );
         let none = Estimate { value: None, low: None, high: None, resamples: 0 };
-        assert_eq!(Estimate::new(f64::NAN, [f64::NAN], 0.9), none);
+        assert_eq!(Estimate::new(f64::NAN, [f64::NAN], 0.9, [0.0, 1.0]), none);
     }
 
     #[test]
@@ -81,7 +100,7 @@ mod tests {
             let mean =
                 |draws: &[f64]| draws.iter().zip(&values).map(|(draws, value)| draws * value).sum::<f64>() / 20.0;
             let resampled = (0..400).map(|resample| mean(&draws(Seed(study), resample, 20)));
-            let estimate = Estimate::new(mean(&[1.0; 20]), resampled, 0.9);
+            let estimate = Estimate::new(mean(&[1.0; 20]), resampled, 0.9, [-0.5, 0.5]);
             held += usize::from(estimate.low.unwrap() <= 0.0 && estimate.high.unwrap() >= 0.0);
         }
         // Percentile intervals of 20 values are a little short.

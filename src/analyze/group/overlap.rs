@@ -202,7 +202,7 @@ pub fn estimate(layers: &[OneSample], cut: Cut, plan: &OverlapPlan, seed: Seed, 
     });
     let resampled: Vec<Overlap> = resampled.collect();
     let estimate = |value: f64, figure: &dyn Fn(&Overlap) -> f64| {
-        Estimate::new(value, resampled.iter().map(figure), plan.interval)
+        Estimate::new(value, resampled.iter().map(figure), plan.interval, [0.0, 1.0])
     };
     OverlapEstimate {
         dice: (0..overlap.dice.len()).map(|pair| estimate(overlap.dice[pair], &|o| o.dice[pair])).collect(),
