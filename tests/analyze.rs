@@ -294,7 +294,7 @@ fn planted_layers_are_found_where_they_are() {
 fn the_group_level_reads_what_the_participants_left() {
     let study = Study::new();
     study.command().assert().success();
-    let group = "[group]\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n";
+    let group = "[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n";
     std::fs::write(study.path("plan.toml"), format!("{PLAN}{group}")).unwrap();
     let level = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));

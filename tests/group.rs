@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use layerprint::analyze::Plan;
 use layerprint::brain::{Grid, Volume, nifti_file};
 use layerprint::study::file;
 use rand::RngExt;
@@ -25,6 +26,7 @@ radius_mm = 6.0
 min_coverage = 0.3
 second_order = "spearman"
 [group]
+reading = "plain"
 fisher_z = true
 tail = "positive"
 flips = 256
@@ -44,6 +46,7 @@ alpha = 0.05
 resamples = 200
 interval = 0.95
 equivalence_margin = 0.15
+residual_reading = "all_others"
 "#;
 
 /// Maps of some participants in a temporary folder, as `layerprint analyze` leaves them.
@@ -55,7 +58,7 @@ impl Study {
     /// Maps in which each layer is at home in a third of the grid along the first axis.
     fn new() -> Study {
         let study = Study { folder: tempfile::tempdir().unwrap() };
-        study.write_maps("maps", 0.0, 1);
+        study.write_maps("maps", "spearman", 0.0, 1);
         std::fs::write(study.path("plan.toml"), PLAN).unwrap();
         std::fs::write(study.path("comparison.toml"), COMPARISON).unwrap();
         study
@@ -66,7 +69,7 @@ impl Study {
     }
 
     /// `shared` is how much of its signal a layer has where the others are at home.
-    fn write_maps(&self, root: &str, shared: f64, seed: u64) {
+    fn write_maps(&self, root: &str, stat: &str, shared: f64, seed: u64) {
         for participant in 1..=PARTICIPANTS {
             for (layer, name) in LAYERS.iter().enumerate() {
                 let noise = noise(GRID.len(), seed * 1000 + (participant * 10 + layer) as u64);
@@ -79,11 +82,12 @@ impl Study {
                 };
                 let data = noise.into_iter().enumerate().map(value).collect();
                 let label = name.replace('_', "");
-                let file = self.map(root, participant, &format!("stat-spearman_desc-{label}_statmap.nii.gz"));
+                let file = self.map(root, participant, &format!("stat-{stat}_desc-{label}_statmap.nii.gz"));
                 std::fs::create_dir_all(file.parent().unwrap()).unwrap();
                 nifti_file::write_volume(&file, &Volume { grid: GRID, data }).unwrap();
             }
-            let plan: toml::Value = toml::from_str(PLAN.split("[group]").next().unwrap()).unwrap();
+            let text = PLAN.split("[group]").next().unwrap();
+            let plan: Plan = file::parse_toml(Path::new("plan.toml"), text).unwrap();
             let layers: Vec<Value> = LAYERS.iter().map(|layer| json!({ "layer": layer, "mean": 0.1 })).collect();
             let summary = json!({
                 "participant": format!("{participant:02}"), "plan": plan, "second_order": "spearman", "layers": layers,
@@ -244,7 +248,7 @@ fn maps_that_do_not_go_together_are_refused() {
     std::fs::write(&plan, PLAN.replace("\"5b\"]", "\"5c\"]")).unwrap();
     study.refuses(&["contrasts name 5c"]);
     std::fs::write(&plan, PLAN.replace("connectivity = 26", "connectivity = 8")).unwrap();
-    study.refuses(&["plan.toml, line 16", "6, 18 or 26"]);
+    study.refuses(&["plan.toml, line 17", "6, 18 or 26"]);
     std::fs::write(&plan, PLAN.replace("\"layers\"", "\"rest\"")).unwrap();
     study.refuses(&["no maps of task-rest"]);
     std::fs::write(&plan, PLAN).unwrap();
@@ -281,8 +285,8 @@ fn maps_that_do_not_go_together_are_refused() {
 #[test]
 fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
     let study = Study::new();
-    study.write_maps("natural", 0.8, 2);
-    study.write_maps("residual", 0.0, 3);
+    study.write_maps("natural", "spearman", 0.8, 2);
+    study.write_maps("residual", "spearmanallothers", 0.0, 3);
     let said = stdout_of(study.compare("maps natural residual"));
     assert!(said.contains("supported: the layers' maps overlap less"), "{said}");
     let read = || -> Value { file::read_json(&study.path("comparison/comparison.json")).unwrap() };
@@ -304,7 +308,7 @@ fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
 
     // The other way round both are false.
     std::fs::remove_dir_all(study.path("comparison")).unwrap();
-    let said = stdout_of(study.compare("natural maps maps"));
+    let said = stdout_of(study.compare("natural maps residual"));
     assert!(said.contains("not supported: the layers' maps overlap less"), "{said}");
     assert!((0..2).all(|place| of(&read(), place)["supported"] == false), "{said}");
 }
@@ -312,8 +316,11 @@ fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
 #[test]
 fn methods_that_cannot_be_compared_are_refused() {
     let study = Study::new();
-    study.write_maps("natural", 0.8, 2);
+    study.write_maps("natural", "spearman", 0.8, 2);
     refused(study.compare("maps nowhere"), &["cannot read nowhere"]);
+    refused(study.compare("maps natural natural"), &["cannot read natural/sub-01", "stat-spearmanallothers"]);
+    replace(&study.path("comparison.toml"), "residual_reading = \"all_others\"\n", "");
+    refused(study.compare("maps natural natural"), &["`residual_reading`"]);
     std::fs::create_dir(study.path("empty")).unwrap();
     refused(study.compare("maps empty"), &["empty", "no maps"]);
     for participant in 1..=PARTICIPANTS {
@@ -330,7 +337,7 @@ fn methods_that_cannot_be_compared_are_refused() {
 #[test]
 fn other_participants_are_drawn_apart() {
     let study = Study::new();
-    study.write_maps("natural", 0.8, 2);
+    study.write_maps("natural", "spearman", 0.8, 2);
     std::fs::remove_dir_all(study.path("natural/sub-02")).unwrap();
     stdout_of(study.compare("maps natural"));
     let comparison: Value = file::read_json(&study.path("comparison/comparison.json")).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::analyze::group::{GroupRequest, GroupSummary};
+use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary};
 use crate::analyze::{Plan, Request, Summary};
 use crate::cli::progress::Terminal;
 use crate::study::bids::Label;
@@ -83,8 +83,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     } else {
         let (bids, participants) = (arguments.bids_dir, arguments.participant_label);
         let request = GroupRequest { bids, output: output.clone(), participants, threads };
+        let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
         print_group(&crate::analyze::group::run(&plan, &request, &Terminal)?);
-        println!("maps in {}", output.join("group").display());
+        println!("maps in {}", output.join(folder).display());
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::analyze::group::overlap::{self, Cut, Overlap};
 use crate::analyze::group::participants::GroupMaps;
 use crate::analyze::threads;
 use crate::brain;
-use crate::rsa::{pairs, pearson};
+use crate::rsa::{Reading, pairs, pearson};
 use crate::study::{Layer, Output, Progress, Provenance, Seed};
 
 /// The methods, in the order in which their folders are given.
@@ -69,8 +69,17 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<ComparisonSummary, Error> {
     assert!((2..=METHODS.len()).contains(&request.folders.len()), "two or three folders");
-    let read = |folder: &PathBuf| GroupMaps::read(folder, &[], None, FEWEST, plan.fisher_z);
-    let mut maps = request.folders.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let readings = match (plan.residual_reading, request.folders.len()) {
+        (Some(reading), _) => [Reading::Plain, Reading::Plain, reading],
+        (None, 2) => [Reading::Plain; 3],
+        (None, _) => {
+            let what = "a third folder is of the residual method: `residual_reading` in the settings must say which";
+            return Err(Error::Request(what.into()));
+        }
+    };
+    let read =
+        |(folder, reading): (&PathBuf, Reading)| GroupMaps::read(folder, &[], None, reading, FEWEST, plan.fisher_z);
+    let mut maps = request.folders.iter().zip(readings).map(read).collect::<Result<Vec<_>, _>>()?;
     check(&maps)?;
     let mask = maps.iter().skip(1).fold(maps[0].mask.clone(), |mask, other| mask.intersection(&other.mask));
     if mask.is_empty() {

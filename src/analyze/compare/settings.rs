@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::analyze::error::Error;
 use crate::analyze::group::overlap::{Threshold, interval, resamples};
 use crate::analyze::group::plan::{alpha, flips};
+use crate::rsa::Reading;
 use crate::study::checked::positive;
 use crate::study::{Seed, file};
 
-/// How methods are compared. Every key must stand in the file.
+/// How methods are compared. Every key must stand in the file, but for one that only three methods need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonPlan {
@@ -35,6 +36,9 @@ pub struct ComparisonPlan {
     /// How far two mean overlaps (Dice) may lie apart and still be called comparable; above 0.
     #[serde(deserialize_with = "positive")]
     pub equivalence_margin: f64,
+    /// Which residual method the third folder's maps are of; those of the others are of the layers' RSMs as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_reading: Option<Reading>,
 }
 
 impl ComparisonPlan {

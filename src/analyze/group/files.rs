@@ -108,6 +108,7 @@ pub fn write(
         "DegreesOfFreedom": summary.degrees_of_freedom,
         "SignFlips": summary.flips,
         "AllSignFlips": summary.all_flips,
+        "Reading": plan.map(|plan| plan.reading),
         "FisherZ": plan.map(|plan| plan.fisher_z),
         "Covariates": plan.map(|plan| &plan.covariates),
     });

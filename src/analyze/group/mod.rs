@@ -48,7 +48,7 @@ use crate::study::{Layer, Output, Progress, Provenance};
 pub struct GroupRequest {
     /// The BIDS dataset, with `participants.tsv` where there are covariates.
     pub bids: PathBuf,
-    /// Where the participants' maps lie and those of the group go, below `group`.
+    /// Where the participants' maps lie and those of the group go, below [`GroupPlan::folder`].
     pub output: PathBuf,
     /// Whose maps; everybody's that are there if empty.
     pub participants: Vec<Label>,
@@ -56,7 +56,7 @@ pub struct GroupRequest {
     pub threads: Option<usize>,
 }
 
-/// Tests the participants' maps. All files are read and held against each other first; the folder `group` below
+/// Tests the participants' maps. All files are read and held against each other first; the folder of the group below
 /// `request.output` is claimed, and appears whole when everything is done.
 pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Result<GroupSummary, Error> {
     let Some(group) = &plan.group else {
@@ -67,7 +67,8 @@ pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Resu
     let name = plan.maps_name();
     // A t needs a degree of freedom.
     let fewest = 2 + group.covariates.len();
-    let maps = GroupMaps::read(&request.output, &request.participants, Some(&name), fewest, group.fisher_z)?;
+    let maps =
+        GroupMaps::read(&request.output, &request.participants, Some(&name), group.reading, fewest, group.fisher_z)?;
     if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
         let what = "was made by another plan than the one given: only its [group] section may differ";
         return Err(Error::misfit(&maps.participants[0].summary, what));
@@ -83,7 +84,7 @@ pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Resu
     let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
     progress.say(&in_words(group, &maps, &flips));
 
-    let output = Output::claim(&request.output.join("group"))?;
+    let output = Output::claim(&request.output.join(group.folder()))?;
     let pool = threads::pool(request.threads)?;
     let summary = pool.install(|| analyze(plan, group, maps, &covariates, &contrasts, &flips, &output, progress))?;
     output.finish()?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::analyze::error::Error;
 use crate::analyze::group::one_sample::{Covariates, OneSample};
 use crate::brain::{self, Grid, Mask, nifti_file};
-use crate::rsa::{SecondOrder, is_constant};
+use crate::rsa::{Reading, SecondOrder, is_constant};
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
 use crate::study::{Layer, file};
@@ -64,11 +64,12 @@ struct FoundLayer {
 impl GroupMaps {
     /// Reads the maps of all `wanted` participants below `root`, of everybody who has some if nobody is named. `name` is what
     /// stands between the participant and the kind of map in the names of the files; without it there must be one such name.
-    /// With `fisher_z`, similarities r become atanh r. Fewer participants than `fewest` are an error.
+    /// Read are the maps of one reading of the layers' RSMs. With `fisher_z`, similarities r become atanh r. Fewer participants than `fewest` are an error.
     pub fn read(
         root: &Path,
         wanted: &[Label],
         name: Option<&str>,
+        reading: Reading,
         fewest: usize,
         fisher_z: bool,
     ) -> Result<GroupMaps, Error> {
@@ -99,9 +100,10 @@ impl GroupMaps {
         let method = serde_json::to_value(second_order).unwrap_or_default();
         let path = |participant: &ParticipantMaps, layer: &Layer| {
             let file = format!(
-                "sub-{}_{name}_stat-{}_desc-{}_statmap.nii.gz",
+                "sub-{}_{name}_stat-{}{}_desc-{}_statmap.nii.gz",
                 participant.label,
                 method.as_str().unwrap_or_default(),
+                reading.label(),
                 layer.bids_label()
             );
             participant.summary.with_file_name(file)

@@ -6,6 +6,7 @@ use crate::analyze::group::connectivity::Connectivity;
 use crate::analyze::group::overlap::OverlapPlan;
 use crate::analyze::group::sign_flip::Tail;
 use crate::analyze::group::tfce::TfceExponents;
+use crate::rsa::Reading;
 use crate::study::checked::{checked, positive};
 use crate::study::{Layer, Seed};
 
@@ -14,6 +15,8 @@ use crate::study::{Layer, Seed};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupPlan {
+    /// Which maps are brought together: those of the layers' RSMs as they are, or of a residual method.
+    pub reading: Reading,
     /// Whether similarities r become atanh r before anything is averaged.
     pub fisher_z: bool,
     /// In which direction a layer's mean may lie; contrasts always look at both.
@@ -45,6 +48,16 @@ pub struct GroupPlan {
     pub overlap: Option<OverlapPlan>,
 }
 
+impl GroupPlan {
+    /// The folder of the results beside the participants': `group`, or `group-allothers` for a reading of that label.
+    pub fn folder(&self) -> String {
+        match self.reading {
+            Reading::Plain => "group".into(),
+            reading => format!("group-{}", reading.label()),
+        }
+    }
+}
+
 /// Above 0 and at most 0.5: for `#[serde(deserialize_with = ...)]`.
 pub fn alpha<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a probability above 0 and at most 0.5", |&alpha: &f64| alpha > 0.0 && alpha <= 0.5)
@@ -73,7 +86,8 @@ mod tests {
     use crate::analyze::group::overlap::Threshold;
     use crate::study::file;
 
-    const SOUND: &str = r#"fisher_z = true
+    const SOUND: &str = r#"reading = "plain"
+fisher_z = true
 tail = "positive"
 flips = 1000
 seed = 1
@@ -95,23 +109,23 @@ overlap = { threshold = "max_t", resamples = 1000, interval = 0.95 }
         let plan = parse(SOUND).unwrap();
         assert_eq!(plan.overlap.as_ref().unwrap().threshold, Threshold::MaxT);
         assert_eq!(parse(&toml::to_string(&plan).unwrap()).unwrap(), plan);
-        let bare = parse(&SOUND.lines().take(6).collect::<Vec<_>>().join("\n")).unwrap();
+        let bare = parse(&SOUND.lines().take(7).collect::<Vec<_>>().join("\n")).unwrap();
         assert!(bare.tfce.is_none() && bare.cluster_t.is_none() && bare.contrasts.is_empty() && bare.overlap.is_none());
     }
 
     #[test]
     fn bad_values_are_refused_with_their_line() {
         for (from, to, line, what) in [
-            ("positive", "negative", "line 2", "unknown variant"),
-            ("flips = 1000", "flips = 0", "line 3", "from 1 to 10 million"),
-            ("0.05", "5", "line 5", "at most 0.5"),
-            ("26", "8", "line 6", "6, 18 or 26"),
-            ("height = 2.0", "height = 0", "line 7", "above 0"),
-            ("cluster_t = 3.0", "cluster_t = -3", "line 8", "above 0"),
-            ("\"5b\"", "\"conv1\"", "line 9", "different layers"),
-            ("\"max_t\"", "{ share = 2 }", "line 11", "above 0 and below 1"),
-            ("resamples = 1000", "resamples = 3", "line 11", "from 100 to 1 million"),
-            ("interval = 0.95", "interval = 95", "line 11", "from 0.5 to 0.999"),
+            ("positive", "negative", "line 3", "unknown variant"),
+            ("flips = 1000", "flips = 0", "line 4", "from 1 to 10 million"),
+            ("0.05", "5", "line 6", "at most 0.5"),
+            ("26", "8", "line 7", "6, 18 or 26"),
+            ("height = 2.0", "height = 0", "line 8", "above 0"),
+            ("cluster_t = 3.0", "cluster_t = -3", "line 9", "above 0"),
+            ("\"5b\"", "\"conv1\"", "line 10", "different layers"),
+            ("\"max_t\"", "{ share = 2 }", "line 12", "above 0 and below 1"),
+            ("resamples = 1000", "resamples = 3", "line 12", "from 100 to 1 million"),
+            ("interval = 0.95", "interval = 95", "line 12", "from 0.5 to 0.999"),
         ] {
             let message = parse(&SOUND.replace(from, to)).unwrap_err().to_string();
             assert!(message.contains(line) && message.contains(what), "{message}");
