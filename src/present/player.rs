@@ -126,8 +126,11 @@ fn follow(
         let aimed_at = frame_near(frames_since_start(display.next_flip()), last.map(|last| last + 1));
         let placed = |lock: &Lock| aimed_at.saturating_add_signed(-lock.shift());
         let image_at = |frame| timeline.trial_at(frame).and_then(|trial| timeline.trials()[trial].image);
-        // An image keeps its duration: the timeline moves between images, or with the onset of one.
-        let may_move = image_at(placed(&lock)).is_none() || timeline.trial_at(placed(&lock)) != on;
+        // An image keeps its duration: the timeline moves where none is near, or, without a gap between them, from one to
+        // the next.
+        let [before, now, after] = [-1, 0, 1].map(|step| image_at(placed(&lock).saturating_add_signed(step)));
+        let is_next = now.is_some() && before.is_some() && timeline.trial_at(placed(&lock)) != on;
+        let may_move = [before, now, after] == [None; 3] || is_next;
         if may_move && lock.follow(placed(&lock), timeline.refresh_hz()) {
             journal.put(Row::Shift { at_ns: display.next_flip(), frame: aimed_at, shift: lock.shift() })?;
         }
