@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the image set that comes with the program: seven recipes, each from the images of the one before.
+# Makes the image set that comes with the program: six recipes, each from the images of the one before.
 #
 #     experiments/googlenet-16/make.sh OUT [LAYERPRINT ...]
 #
@@ -14,7 +14,7 @@ program[0]=$(realpath "$(command -v "${program[0]}")")
 mkdir -p "$out"
 cd "$out"
 
-for name in recipe refine finish soften settle level polish; do
+for name in recipe refine finish soften settle polish; do
     if [ ! -e "$name/images.toml" ]; then
         "${program[0]}" synthesize "$here/$name.toml" --out "$name" --resume "${program[@]:1}"
     fi

@@ -41,6 +41,22 @@ pub fn betas(estimator: &[Vec<f64>], series: &Series, voxels: usize) -> Vec<f64>
     betas
 }
 
+/// What a design does not explain of each voxel's time course: `residuals[voxel * volumes + t]`, in double precision. `basis`
+/// is [`crate::glm::Design::basis`].
+pub fn residuals(basis: &[Vec<f64>], series: &Series, voxels: usize) -> Vec<f64> {
+    let mut residuals = vec![0.0; voxels * series.volumes];
+    residuals.par_chunks_mut(series.volumes).enumerate().for_each(|(voxel, course)| {
+        for (t, value) in course.iter_mut().enumerate() {
+            *value = f64::from(series.volume(t)[voxel]);
+        }
+        for vector in basis {
+            let explained: f64 = vector.iter().zip(course.iter()).map(|(a, b)| a * b).sum();
+            course.iter_mut().zip(vector).for_each(|(value, vector)| *value -= explained * vector);
+        }
+    });
+    residuals
+}
+
 /// For each voxel whether its time course can be used: finite throughout and not constant.
 pub fn usable(series: &Series) -> Vec<bool> {
     let mut usable = vec![false; series.volume(0).len()];
@@ -129,6 +145,36 @@ mod tests {
                 assert!(difference < 1e-9 * largest, "voxel {voxel}, image {image}: {difference:e}");
             }
         }
+    }
+
+    #[test]
+    fn residuals_are_at_right_angles_to_the_design() {
+        let images = ["a", "b"].map(String::from);
+        let event = |k: usize| crate::study::Event {
+            onset_s: 4.0 + 9.0 * k as f64,
+            duration_s: 1.0,
+            trial_type: images[k * k % 2].clone(),
+            stim_file: None,
+            response_time_s: None,
+            response_button: None,
+            image_sha256: None,
+            planned_onset_s: None,
+            frames: None,
+            onset_source: None,
+        };
+        let events: Vec<crate::study::Event> = (0..6).map(event).collect();
+        let times_s: Vec<f64> = (0..30).map(|t| 2.0 * f64::from(t)).collect();
+        let design = Design::new(&images, &events, vec![], 0.02, &times_s);
+        let data = (0..60).map(|at| 500.0 + ((at * at * 7) % 31) as f32).collect();
+        let series = Series { tr_s: None, volumes: 30, data };
+        let (basis, betas) = (design.basis(), betas(&design.estimator().unwrap(), &series, 2));
+        let found = residuals(&basis, &series, 2);
+        for course in found.chunks(30) {
+            let product = |vector: &Vec<f64>| vector.iter().zip(course).map(|(a, b)| a * b).sum::<f64>();
+            assert!(basis.iter().all(|vector| product(vector).abs() < 1e-9));
+            assert!(course.iter().any(|value| value.abs() > 1.0));
+        }
+        assert!(betas.iter().all(|beta| beta.is_finite()));
     }
 
     #[test]

@@ -1,26 +1,34 @@
 //! Finds the layers in the brain: a BIDS dataset with preprocessed series, models and a [`Plan`] go in; for each
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
+pub mod compare;
 mod error;
 mod first_level;
+pub mod group;
 mod maps;
 mod plan;
 #[cfg(test)]
 mod reference;
+mod regions;
 mod searchlight;
 mod sources;
-mod sphere;
 mod summary;
+mod threads;
 
 pub use error::Error;
-pub use plan::{FirstLevel, Hrf, Plan, SearchlightPlan};
-pub use searchlight::{Patterns, Scores, Searchlight, Undefined};
+pub use plan::{FirstLevel, Hrf, PermutationPlan, Plan, ResidualPlan, SearchlightPlan};
+pub use searchlight::{
+    Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
+    Scores, Searchlight, Shape, Undefined,
+};
 pub use sources::Request;
-pub use sphere::Sphere;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
 
+use crate::analyze::maps::Findings;
+use crate::analyze::regions::Atlas;
 use crate::analyze::sources::{ModelSource, Participant};
 use crate::brain::{Mask, nifti_file};
+use crate::rsa::Reading;
 use crate::study::bids::{DatasetType, describe_dataset};
 use crate::study::{Output, Progress};
 
@@ -28,64 +36,134 @@ use crate::study::{Output, Progress};
 /// folder `sub-...` below `request.output` is claimed, and appears whole when that participant is done.
 pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Vec<Summary>, Error> {
     let models = ModelSource::read(&request.models)?;
+    let predictors = predictors(plan, &models, progress)?;
     let participants = sources::participants(plan, request, &models)?;
-    let spheres = participants.iter().map(|participant| sphere(plan, participant)).collect::<Result<Vec<_>, _>>()?;
-    for (participant, sphere) in participants.iter().zip(&spheres) {
-        progress.say(&in_words(plan, participant, sphere, &models));
+    participants.iter().try_for_each(|participant| enough_runs(plan, participant))?;
+    let atlas = request.regions.as_deref().map(Atlas::read).transpose()?;
+    let centres = |participant: &Participant| match &atlas {
+        Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
+        None => shape(plan, participant).map(Centres::Around),
+    };
+    let centres = participants.iter().map(centres).collect::<Result<Vec<_>, _>>()?;
+    for (participant, centres) in participants.iter().zip(&centres) {
+        progress.say(&in_words(plan, participant, centres, &models, &predictors));
     }
 
-    let threads = request.threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|source| Error::Threads { threads, source })?;
+    let pool = threads::pool(request.threads)?;
     let claim = |participant: &Participant| Output::claim(&request.output.join(format!("sub-{}", participant.label)));
     let outputs = participants.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
     let mut summaries = Vec::new();
-    for ((participant, sphere), output) in participants.iter().zip(spheres).zip(outputs) {
-        summaries.push(pool.install(|| analyze(plan, participant, &models, sphere, &output, progress))?);
+    for ((participant, centres), output) in participants.iter().zip(&centres).zip(outputs) {
+        let analyze = || analyze(plan, participant, &models, &predictors, centres, &output, progress);
+        summaries.push(pool.install(analyze)?);
         output.finish()?;
         describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
     }
     Ok(summaries)
 }
 
-/// One participant: the response to each image, averaged over runs, then a searchlight.
+/// Where RSMs are measured.
+enum Centres<'a> {
+    Around(Shape),
+    Regions(&'a Atlas),
+}
+
+/// One participant: the response to each image in each run, then a searchlight, or the regions of an atlas.
 fn analyze(
     plan: &Plan,
     participant: &Participant,
     models: &ModelSource,
-    sphere: Sphere,
+    predictors: &Predictors,
+    centres: &Centres,
     output: &Output,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    let (mask, patterns) = patterns(participant, models, progress)?;
-    let searchlight = &plan.searchlight;
-    let light =
-        Searchlight::new(&mask, sphere.clone(), searchlight.min_coverage, &models.models, searchlight.second_order)?;
-    let scores = light.run(&patterns, progress);
-    let summary = Summary::of(plan, participant, models, &mask, &sphere, &scores);
-    let stem = sources::stem(&participant.label, plan);
-    maps::write(&output.path("func"), &stem, participant, &mask, &patterns, &models.models, &scores, &summary)?;
+    let (mask, runs, noise) = patterns(plan, participant, models, progress)?;
+    let SearchlightPlan { min_coverage, first_order, .. } = plan.searchlight;
+    let permutations = plan.permutations.map(|permutations| {
+        let seed = permutations.seed.of(&format!("sub-{}", participant.label));
+        Permutations::new(predictors.images(), permutations.count, seed)
+    });
+    let regions = match centres {
+        Centres::Around(_) => Vec::new(),
+        Centres::Regions(atlas) => atlas.regions(&mask),
+    };
+    let light = match centres {
+        Centres::Around(shape) => Searchlight::new(&mask, shape, min_coverage, first_order, predictors),
+        Centres::Regions(_) => Searchlight::of_regions(&regions, min_coverage, first_order, predictors),
+    };
+    let light = match &noise {
+        Some(noise) => light.whitened(noise),
+        None => light,
+    };
+    let scores = light.run(&runs, permutations.as_ref(), progress);
+    let reliability = light.reliability(&runs, progress);
+    let shape = match centres {
+        Centres::Around(shape) => Some(shape),
+        Centres::Regions(_) => None,
+    };
+    let summary = Summary::of(plan, participant, models, predictors, &mask, shape, &scores);
+    let findings = Findings {
+        participant,
+        mask: &mask,
+        patterns: &Patterns::mean(&runs),
+        models: &models.models,
+        predictors,
+        scores: &scores,
+        reliability: reliability.as_ref(),
+        summary: &summary,
+    };
+    let (folder, stem) = (output.path("func"), sources::stem(&participant.label, plan));
+    match centres {
+        Centres::Around(_) => maps::write(&folder, &stem, &findings)?,
+        Centres::Regions(atlas) => regions::write(&folder, &stem, atlas, &regions, &findings)?,
+    }
     Ok(summary)
 }
 
-/// The betas of all images, averaged over runs, and the voxels that have them: those of the mask whose time course is
-/// finite and varies in every run.
+/// What searchlights are compared with. Where the plan does not ask for the residual method, and the layers do not allow
+/// it, it is left out, and the user is told.
+fn predictors(plan: &Plan, models: &ModelSource, progress: &dyn Progress) -> Result<Predictors, Error> {
+    let (second_order, residual) = (plan.searchlight.second_order, plan.residual());
+    let with = |readings: &[Reading]| Predictors::new(&models.models, second_order, readings, residual.regress);
+    match with(&residual.readings) {
+        Err(error @ Error::Dependent(_)) if plan.residual.is_none() => {
+            progress.say(&format!("without the residual method: {error}"));
+            with(&[])
+        }
+        other => other,
+    }
+}
+
+/// Crossnobis needs two runs.
+fn enough_runs(plan: &Plan, participant: &Participant) -> Result<(), Error> {
+    if plan.searchlight.first_order == FirstOrder::Crossnobis && participant.runs.len() < 2 {
+        let what = format!("crossnobis needs two runs, but sub-{} has one", participant.label);
+        return Err(Error::Method(what));
+    }
+    Ok(())
+}
+
+/// The betas of all images in each run, the voxels that have them (those of the mask whose time course is finite and
+/// varies in every run), and the noise, if the plan wants patterns whitened.
 fn patterns(
+    plan: &Plan,
     participant: &Participant,
     models: &ModelSource,
     progress: &dyn Progress,
-) -> Result<(Mask, Patterns), Error> {
+) -> Result<(Mask, Vec<Patterns>, Option<Noise>), Error> {
     let (mask, images) = (&participant.mask, models.models.images().len());
     let mut usable = vec![true; mask.len()];
-    let mut sums = vec![0.0; mask.len() * images];
+    let (mut betas, mut residuals) = (Vec::new(), Vec::new());
     let stage = progress.stage("first level", participant.runs.len() as u64);
     for run in &participant.runs {
         let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
         for (usable, here) in usable.iter_mut().zip(first_level::usable(&series)) {
             *usable &= here;
         }
-        for (sum, beta) in sums.iter_mut().zip(first_level::betas(&run.estimator, &series, mask.len())) {
-            *sum += beta;
+        betas.push(first_level::betas(&run.estimator, &series, mask.len()));
+        if plan.searchlight.noise.is_some() {
+            residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
         }
         stage.advance(1);
     }
@@ -94,36 +172,61 @@ fn patterns(
     if kept.is_empty() {
         return Err(Error::misfit(&participant.runs[0].mask, "no voxel in it has a finite and varying time course"));
     }
-    let runs = participant.runs.len() as f64;
-    let means: Vec<f64> =
-        kept.iter().flat_map(|&place| &sums[place * images..][..images]).map(|sum| sum / runs).collect();
+    let of_run = |betas: Vec<f64>| {
+        let kept: Vec<f64> = kept.iter().flat_map(|&place| &betas[place * images..][..images]).copied().collect();
+        Patterns::new(images, &kept)
+    };
+    let runs = betas.into_iter().map(of_run).collect();
+    let noise = plan.searchlight.noise.map(|covariance| {
+        let of_voxel = |&place: &usize| {
+            residuals
+                .iter()
+                .flat_map(move |(volumes, residuals)| residuals[place * volumes..][..*volumes].iter().copied())
+        };
+        let volumes = participant.runs.iter().map(|run| run.volumes).sum();
+        Noise::new(covariance, volumes, kept.iter().flat_map(of_voxel).collect())
+    });
     let voxels = kept.iter().map(|&place| mask.voxels()[place]).collect();
-    Ok((Mask::new(mask.grid().clone(), voxels), Patterns::new(images, &means)))
+    Ok((Mask::new(mask.grid().clone(), voxels), runs, noise))
 }
 
-fn sphere(plan: &Plan, participant: &Participant) -> Result<Sphere, Error> {
-    let (radius_mm, grid) = (plan.searchlight.radius_mm, participant.mask.grid());
-    let sphere = Sphere::new(grid, radius_mm).filter(|sphere| sphere.full() > 1);
-    sphere.ok_or_else(|| Error::Radius { radius_mm, grid: grid.to_string() })
+fn shape(plan: &Plan, participant: &Participant) -> Result<Shape, Error> {
+    let (extent, grid) = (plan.searchlight.extent, participant.mask.grid());
+    let shape = Shape::new(grid, extent).filter(|shape| shape.full() > 1);
+    shape.ok_or_else(|| Error::Extent { extent, grid: grid.to_string() })
 }
 
-fn in_words(plan: &Plan, participant: &Participant, sphere: &Sphere, models: &ModelSource) -> String {
+fn in_words(
+    plan: &Plan,
+    participant: &Participant,
+    centres: &Centres,
+    models: &ModelSource,
+    predictors: &Predictors,
+) -> String {
     let runs = &participant.runs;
     let volumes: usize = runs.iter().map(|run| run.volumes).sum();
     let emulated = if runs.iter().any(|run| run.emulated) { "; EMULATED SCANNER: this is no data" } else { "" };
+    let centres = match centres {
+        Centres::Around(shape) => format!("searchlights of {}, {} voxels where full", shape.extent(), shape.full()),
+        Centres::Regions(atlas) => format!("{} regions", atlas.len()),
+    };
+    let mut readings: Vec<&str> = predictors.columns().iter().map(|column| column.reading.words()).collect();
+    readings.dedup();
+    let permutations = plan
+        .permutations
+        .map_or(String::new(), |permutations| format!("; {} permutations of the images' labels", permutations.count));
     format!(
-        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{emulated}; {} voxels in the mask; searchlights of {} mm, {} \
-         voxels where full, at least {:.0} % of them inside the mask; {} images, {} layers",
+        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{emulated}; {} voxels in the mask; {centres}, at least \
+         {:.0} % of them inside the mask; {} images, {} layers, {}{permutations}",
         participant.label,
         runs.len(),
         if runs.len() == 1 { "" } else { "s" },
         plan.task,
         runs[0].tr_s,
         participant.mask.len(),
-        sphere.radius_mm(),
-        sphere.full(),
         plan.searchlight.min_coverage * 100.0,
         models.models.images().len(),
         models.models.layers().len(),
+        readings.join(", "),
     )
 }

@@ -36,6 +36,8 @@ pub struct Request {
     pub participants: Vec<Label>,
     /// The image set (a folder), or a table of model RSMs.
     pub models: PathBuf,
+    /// Regions in place of searchlights: a mask, or an atlas (a `dseg.nii.gz` with a table of names beside it).
+    pub regions: Option<PathBuf>,
     /// The planted regions (a `dseg.nii.gz` with its table of names); where the simulation puts them if `None`.
     pub truth: Option<PathBuf>,
     /// Whether runs of an emulated scanner may be analyzed.
@@ -88,6 +90,8 @@ pub struct Run {
     pub emulated: bool,
     /// A row for each image of the models: see [`Design::estimator`].
     pub estimator: Vec<Vec<f64>>,
+    /// See [`Design::basis`]; empty unless patterns are whitened.
+    pub basis: Vec<Vec<f64>>,
     /// The number of columns of its design.
     pub columns: usize,
 }
@@ -244,9 +248,10 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let images = models.models.images();
     let design = Design::new(images, &events.0, confounds, plan.first_level.high_pass_hz, &times_s);
     let estimator = design.estimator().map_err(|what| Error::Design { run: name.clone(), what })?;
+    let basis = plan.searchlight.noise.map_or_else(Vec::new, |_| design.basis());
     let trials = events.0.iter().filter(|event| images.contains(&event.trial_type)).count();
     let (bold, mask, columns) = (bold.to_owned(), mask_of(bold), design.names().len());
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, columns })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, basis, columns })
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -406,16 +411,14 @@ impl Truth {
 
 /// What the names of a participant's results begin with: all runs of the task together.
 pub fn stem(label: &Label, plan: &Plan) -> String {
-    let entity =
-        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
-    format!("sub-{label}_task-{}{}{}", plan.task, entity("space", &plan.space), entity("res", &plan.res))
+    format!("sub-{label}_{}", plan.maps_name())
 }
 
 fn mask_of(bold: &Path) -> PathBuf {
     bold.with_file_name(name_of(bold).replace(BOLD, MASK))
 }
 
-fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
+pub fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
     if grid.matches(other_grid) {
         return Ok(());
     }
@@ -431,6 +434,6 @@ fn no_runs(path: &Path, plan: &Plan) -> Error {
     Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
 }
 
-fn name_of(path: &Path) -> String {
+pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

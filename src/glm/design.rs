@@ -62,6 +62,16 @@ impl Design {
         &self.columns
     }
 
+    /// Vectors of length 1, at right angles to each other, whose sums are all that the design can explain.
+    pub fn basis(&self) -> Vec<Vec<f64>> {
+        let length = |column: &[f64]| column.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let lengths: Vec<f64> = self.columns.iter().map(|column| length(column)).collect();
+        let scaled = DMatrix::from_fn(self.volumes, self.columns.len(), |row, column| {
+            self.columns[column][row] / lengths[column]
+        });
+        scaled.qr().q().column_iter().map(|column| column.iter().copied().collect()).collect()
+    }
+
     /// The rows of the pseudoinverse that belong to the images: the product of row `i` with a series is the ordinary least
     /// squares estimate of the response to image `i`. An error message if they are not determined.
     pub fn estimator(&self) -> Result<Vec<Vec<f64>>, String> {

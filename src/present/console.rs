@@ -86,6 +86,7 @@ impl Console<'_> {
             Row::End { .. } => self.is_watching = false,
             Row::ButtonsLost { .. } => self.progress.say("THE BUTTONS WERE LOST: the run goes on without responses"),
             Row::Flip { .. }
+            | Row::Unseen { .. }
             | Row::Offset { .. }
             | Row::TargetOnset { .. }
             | Row::TargetOffset { .. }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::present::refresh::{LARGEST_SD_MS, LEAST_INTERVALS};
+
 /// Why a run could not be presented, or not to its end. The cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -75,6 +77,29 @@ pub enum Error {
         screen_width: u32,
         /// Height of the window.
         screen_height: u32,
+    },
+    /// The photodiode's patch would be drawn over an image.
+    #[error("the photodiode's patch of {side} x {side} pixels would cover a part of the images: make it smaller")]
+    PatchOverImage {
+        /// Its side, in pixels.
+        side: u32,
+    },
+    /// The screen's refreshes are not regular.
+    #[error(
+        "the screen is not steady: of {intervals} intervals between flips {sound} are within a fifth of those of \
+         {nominal_hz} Hz{}; a run needs {LEAST_INTERVALS} with a standard deviation below {LARGEST_SD_MS} ms. Close what \
+         else draws on this screen; --unsteady-screen goes on all the same, and the run says so",
+        sd_ms.map_or(String::new(), |sd_ms| format!(", with a standard deviation of {sd_ms} ms"))
+    )]
+    UnsteadyScreen {
+        /// How many intervals were measured.
+        intervals: usize,
+        /// How many of them are near the nominal one.
+        sound: usize,
+        /// The standard deviation of those, in ms.
+        sd_ms: Option<f64>,
+        /// The rate that the screen should have.
+        nominal_hz: f64,
     },
     /// An attempt without a table cannot count.
     #[error("there is no {}: `layerprint recover` makes the table of an attempt from its journal", .0.display())]

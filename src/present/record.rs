@@ -85,9 +85,13 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
         put("responses", responses.clone());
     }
     put("display", json!(beginning.display));
+    put("unsteady_screen", json!(beginning.unsteady_screen));
     put("image_px", json!(beginning.image_px));
     put("image_deg", json!(beginning.image_deg.map(rounded)));
     put("background_rgb", json!(beginning.background_rgb));
+    if let Some(sha256) = &beginning.gamma_table_sha256 {
+        put("gamma_table_sha256", json!(sha256));
+    }
     put("protocol", json!(beginning.protocol));
     put("provenance", json!(beginning.provenance));
 
@@ -134,6 +138,7 @@ pub fn moment(row: &Row) -> Moment {
         | Row::Shift { at_ns, .. }
         | Row::Start { at_ns }
         | Row::Flip { at_ns, .. }
+        | Row::Unseen { at_ns, .. }
         | Row::Onset { at_ns, .. }
         | Row::Offset { at_ns, .. }
         | Row::TargetOnset { at_ns, .. }

@@ -15,6 +15,7 @@ use crate::present::clock::Moment;
 use crate::present::disk_space;
 use crate::present::display::{Display, DisplayFacts, Scene};
 use crate::present::error::Error;
+use crate::present::gamma::GammaTable;
 use crate::present::order;
 use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
@@ -153,13 +154,17 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     found(screen::size(window.facts(), &protocol.screen));
     let sprites = gate.images.as_ref().ok().and_then(|images| Sprite::of_set(images).ok());
     if let Some(sprites) = sprites {
-        found(match window.load(&protocol.screen, &sprites) {
+        let loaded = match GammaTable::of(protocol) {
+            Ok(gamma) => window.load(&protocol.screen, &sprites, gamma.as_ref()),
+            Err(error) => Err(error.into()),
+        };
+        found(match loaded {
             Ok(look) => {
                 let ([width, height], [across, down]) = (look.image_px, look.image_deg);
                 let found = format!("{width} x {height} pixels, {across:.2} x {down:.2} degrees");
                 Finding::pass("image size", found)
             }
-            Err(error) => Finding::fail("image size", with_causes(&error), "change image_size in the protocol"),
+            Err(error) => Finding::fail("image size", with_causes(&error), "change the protocol's [screen]"),
         });
     }
     window.find_pace()?;
@@ -173,8 +178,8 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
         found(screen::durations(timeline));
     }
     let ruler = Ruler::on(&protocol.screen, facts.screen_px[0], facts.window_px[0]);
-    window.load(&ruler.setup, std::slice::from_ref(&ruler.sprite))?;
-    window.show(Scene { image: Some(0), target: None })?;
+    window.load(&ruler.setup, std::slice::from_ref(&ruler.sprite), None)?;
+    window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
     found(ruler.finding());
     Ok(timeline.and_then(Result::ok))
 }
@@ -227,7 +232,7 @@ fn listen_to(
         let is_over = until.remaining().is_zero();
         match &mut window {
             Some(window) => {
-                window.show(Scene { image: Some(0), target: None })?;
+                window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
                 Ok(!is_over && !window.abort_asked())
             }
             None => {
