@@ -80,17 +80,16 @@ impl Lock {
         }
     }
 
-    /// By how many frames the timeline should be moved at this one: by one where it is farther from the scanner's time than
-    /// that, so that it is moved again later if need be, and otherwise by none.
-    pub fn step(&self, frame: u64, refresh_hz: f64) -> i64 {
+    /// Moves the timeline by a frame where it is farther than that from the scanner's time; whether it did.
+    pub fn follow(&mut self, frame: u64, refresh_hz: f64) -> bool {
         let place = frame as f64 / refresh_hz / self.interval_s;
-        let off = self.late_s(place) * refresh_hz - self.shift as f64;
-        if off.abs() <= SLACK_FRAMES { 0 } else { off.signum() as i64 }
-    }
-
-    /// Moves the timeline by so many frames.
-    pub fn move_by(&mut self, frames: i64) {
-        self.shift += frames;
+        let wanted = self.late_s(place) * refresh_hz;
+        let off = wanted - self.shift as f64;
+        if off.abs() <= SLACK_FRAMES {
+            return false;
+        }
+        self.shift += off.signum() as i64;
+        true
     }
 
     /// By how much the pulse of a place comes after its time on this computer's clock, as all pulses so far say.
@@ -128,7 +127,7 @@ mod tests {
         for second in 1..1000_u32 {
             lock.pulse(START.plus(f64::from(second) * (1.0 + drift) + chance.random_range(0.0..=jitter_s)));
             let before = lock.shift();
-            lock.move_by(lock.step(u64::from(second) * 60, HZ));
+            lock.follow(u64::from(second) * 60, HZ);
             assert!((lock.shift() - before).abs() <= 1);
             shifts.push(lock.shift());
         }
@@ -157,7 +156,7 @@ mod tests {
             lock.pulse(START.plus(f64::from(second)));
             lock.pulse(START.plus(f64::from(second) + 0.03));
             lock.pulse(START.plus(f64::from(second) + 0.4));
-            assert_eq!(lock.step(u64::from(second) * 60, HZ), 0);
+            assert!(!lock.follow(u64::from(second) * 60, HZ));
         }
     }
 }

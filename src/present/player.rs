@@ -124,29 +124,23 @@ fn follow(
     journal: &Journal,
 ) -> Result<Ending, Error> {
     let mut ledger = Ledger::new(lock.start(), timeline.refresh_hz(), journal);
-    let (mut shown_trial, mut shown_from, mut shown_image) = (None, 0, None);
+    let (mut shown_trial, mut shown_from) = (None, 0);
     let ending = loop {
         if display.abort_asked() {
             break Ending::Aborted;
         }
         let frame = ledger.aim(display.next_flip());
+        let placed = |lock: &Lock| frame.saturating_add_signed(-lock.shift());
         let image_at = |place| timeline.trial_at(place).and_then(|trial| timeline.trials()[trial].image);
-        // An image keeps its duration: the timeline moves between images, or, where there is nothing between, from one to the
-        // next.
-        let may_move = |from, to| match (image_at(from), image_at(to)) {
-            (None, None) => true,
-            (None, Some(_)) => timeline.trial_at(to) != shown_trial,
-            (Some(_), None) => timeline.trial_at(from) != shown_trial,
-            (Some(_), Some(_)) => timeline.trial_at(from) != shown_trial && shown_image.is_some(),
-        };
-        let mut place = frame.saturating_add_signed(-lock.shift());
-        let step = lock.step(place, timeline.refresh_hz());
-        let moved = place.saturating_add_signed(-step);
-        if step != 0 && may_move(place, moved) {
-            lock.move_by(step);
-            place = moved;
+        // An image keeps its duration: the timeline moves where none is near, or, without a gap between them, from one to
+        // the next.
+        let [before, now, after] = [-1, 0, 1].map(|step| image_at(placed(&lock).saturating_add_signed(step)));
+        let is_next = now.is_some() && before.is_some() && timeline.trial_at(placed(&lock)) != shown_trial;
+        let may_move = [before, now, after] == [None; 3] || is_next;
+        if may_move && lock.follow(placed(&lock), timeline.refresh_hz()) {
             journal.put(Row::Shift { at_ns: display.next_flip(), frame, shift: lock.shift() })?;
         }
+        let place = placed(&lock);
         if place >= timeline.end_frame() {
             break Ending::Complete;
         }
@@ -156,7 +150,6 @@ fn follow(
         }
         let image = image_at(place);
         let patch_is_white = image.is_some() && place < shown_from + PATCH_FRAMES;
-        shown_image = image;
         let shown = display.show(Scene { image, target, patch_is_white })?;
         ledger.hand_over(HandedOver { shown, frame, trial, target });
         while let Some(answer) = display.answer() {
