@@ -1,7 +1,6 @@
 //! Finds the layers in the brain: a BIDS dataset with preprocessed series, models and a [`Plan`] go in; for each
 //! participant a map of every layer's similarity, the layer map and their figures come out, as a BIDS derivative.
 
-mod design;
 mod error;
 mod first_level;
 mod maps;
@@ -14,14 +13,16 @@ mod sphere;
 mod summary;
 
 pub use error::Error;
-pub use plan::{FirstLevel, Hrf, Plan, SearchlightPlan};
+pub use first_level::{
+    Contrast, Estimates, Model, Motion, Responses, Shrinkage, Smoothing, Trial, VoxelRows, covariance,
+};
+pub use plan::{Estimate, FirstLevel, Noise, Plan, SearchlightPlan, Signal};
 pub use searchlight::{Patterns, Scores, Searchlight, Undefined};
 pub use sources::Request;
 pub use sphere::Sphere;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
 
 use crate::analyze::sources::{ModelSource, Participant};
-use crate::brain::{Mask, nifti_file};
 use crate::study::bids::{DatasetType, describe_dataset};
 use crate::study::{Output, Progress};
 
@@ -58,48 +59,17 @@ fn analyze(
     output: &Output,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    let (mask, patterns) = patterns(participant, models, progress)?;
+    let (folder, stem) = (output.path("func"), sources::stem(&participant.label, plan));
+    let responses = Responses::estimate(participant, plan, models.models.images(), &folder, progress)?;
+    first_level::write_contrasts(&folder, &stem, plan, &responses)?;
+    let (mask, patterns) = (&responses.mask, Patterns::new(models.models.images().len(), &responses.mean()));
     let searchlight = &plan.searchlight;
     let light =
-        Searchlight::new(&mask, sphere.clone(), searchlight.min_coverage, &models.models, searchlight.second_order)?;
+        Searchlight::new(mask, sphere.clone(), searchlight.min_coverage, &models.models, searchlight.second_order)?;
     let scores = light.run(&patterns, progress);
-    let summary = Summary::of(plan, participant, models, &mask, &sphere, &scores);
-    let stem = sources::stem(&participant.label, plan);
-    maps::write(&output.path("func"), &stem, participant, &mask, &patterns, &models.models, &scores, &summary)?;
+    let summary = Summary::of(plan, participant, models, mask, &sphere, &scores);
+    maps::write(&folder, &stem, participant, mask, &patterns, &models.models, &scores, &summary)?;
     Ok(summary)
-}
-
-/// The betas of all images, averaged over runs, and the voxels that have them: those of the mask whose time course is
-/// finite and varies in every run.
-fn patterns(
-    participant: &Participant,
-    models: &ModelSource,
-    progress: &dyn Progress,
-) -> Result<(Mask, Patterns), Error> {
-    let (mask, images) = (&participant.mask, models.models.images().len());
-    let mut usable = vec![true; mask.len()];
-    let mut sums = vec![0.0; mask.len() * images];
-    let stage = progress.stage("first level", participant.runs.len() as u64);
-    for run in &participant.runs {
-        let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
-        for (usable, here) in usable.iter_mut().zip(first_level::usable(&series)) {
-            *usable &= here;
-        }
-        for (sum, beta) in sums.iter_mut().zip(first_level::betas(&run.estimator, &series, mask.len())) {
-            *sum += beta;
-        }
-        stage.advance(1);
-    }
-    drop(stage);
-    let kept: Vec<usize> = (0..mask.len()).filter(|&place| usable[place]).collect();
-    if kept.is_empty() {
-        return Err(Error::misfit(&participant.runs[0].mask, "no voxel in it has a finite and varying time course"));
-    }
-    let runs = participant.runs.len() as f64;
-    let means: Vec<f64> =
-        kept.iter().flat_map(|&place| &sums[place * images..][..images]).map(|sum| sum / runs).collect();
-    let voxels = kept.iter().map(|&place| mask.voxels()[place]).collect();
-    Ok((Mask::new(mask.grid().clone(), voxels), Patterns::new(images, &means)))
 }
 
 fn sphere(plan: &Plan, participant: &Participant) -> Result<Sphere, Error> {

@@ -1,0 +1,240 @@
+//! The design matrix of a run: what the GLM takes the series to be made of.
+
+use crate::analyze::first_level::basis::{Basis, product};
+use crate::analyze::first_level::drift;
+use crate::analyze::plan::FirstLevel;
+use crate::brain::hrf;
+
+/// Columns are multiples of each other where the cosine of their angle is nearer to 1 than this.
+const PARALLEL: f64 = 1e-12;
+
+/// What one column of interest (with its derivatives) is the response to: the events of an image, or one trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// The name of its column.
+    pub name: String,
+    /// Onsets and durations in seconds.
+    pub events_s: Vec<(f64, f64)>,
+}
+
+/// A design matrix: for each condition a column and those of its derivatives, then the columns of no interest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Design {
+    /// The columns of the conditions are every so many, from the first.
+    step: usize,
+    conditions: usize,
+    volumes: usize,
+    names: Vec<String>,
+    columns: Vec<Vec<f64>>,
+}
+
+/// A design whose columns are known to be independent, as an orthonormal basis of them.
+///
+/// With X the design, R upper triangular and X = Q R (columns in an order that does not matter outside), the estimates are
+/// R^-1 Q' y, and a contrast c of them is (R^-T c)' Q' y.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factored {
+    basis: Basis,
+    /// For each column its products with the vectors of the basis up to its own.
+    triangle: Vec<Vec<f64>>,
+    /// Where each column stands in the basis.
+    places: Vec<usize>,
+    step: usize,
+}
+
+impl Design {
+    /// The design of a run of volumes at `times_s`: the conditions convolved with the plan's response, then confounds (a
+    /// name and a value for each volume), the plan's drifts, and a constant.
+    ///
+    /// # Panics
+    /// If there are fewer than two volumes.
+    pub fn new(
+        plan: &FirstLevel,
+        conditions: &[Condition],
+        confounds: &[(String, Vec<f64>)],
+        times_s: &[f64],
+    ) -> Design {
+        let volumes = times_s.len();
+        let (mut names, mut columns) = (Vec::new(), Vec::new());
+        let suffixes = plan.derivatives.suffixes();
+        for condition in conditions {
+            names.push(condition.name.clone());
+            names.extend(suffixes.iter().map(|suffix| format!("{}_{suffix}", condition.name)));
+            columns.extend(hrf::regressors(plan.hrf, plan.derivatives, &condition.events_s, times_s));
+        }
+        let nuisance = nuisance(plan, confounds, times_s);
+        for (name, values) in nuisance {
+            assert_eq!(values.len(), volumes, "a confound's value for each volume");
+            names.push(name);
+            columns.push(values);
+        }
+        Design { step: 1 + suffixes.len(), conditions: conditions.len(), volumes, names, columns }
+    }
+
+    /// The names of the columns.
+    #[cfg(test)]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The columns of no interest: confounds, drifts, constant.
+    pub fn nuisance(&self) -> &[Vec<f64>] {
+        &self.columns[self.step * self.conditions..]
+    }
+
+    /// The design as an orthonormal basis; an error message if its columns depend on each other or are as many as volumes.
+    pub fn factored(&self) -> Result<Factored, String> {
+        let count = self.columns.len();
+        if count >= self.volumes {
+            return Err(format!("it has {count} columns but only {} volumes", self.volumes));
+        }
+        // From the constant to the images: of columns that depend on each other, the last in this order is blamed, and
+        // that is never the constant and hardly ever a drift.
+        let mut basis = Basis::default();
+        let mut triangle = Vec::with_capacity(count);
+        for column in (0..count).rev() {
+            let (name, values) = (&self.names[column], &self.columns[column]);
+            let square = product(values, values);
+            if !(square > 0.0 && square.is_finite()) {
+                let is_condition = column < self.step * self.conditions && column.is_multiple_of(self.step);
+                return Err(match is_condition {
+                    true => format!("image {name:?} leaves no response in it"),
+                    false => format!("its column {name:?} is zero or not finite throughout"),
+                });
+            }
+            if !basis.add(values) {
+                let twin = (column + 1..count).find(|&other| parallel(values, &self.columns[other]));
+                let twin = twin.map_or(String::new(), |twin| format!(": of {:?} alone", self.names[twin]));
+                return Err(format!("its column {name:?} is a sum of multiples of others{twin}"));
+            }
+            triangle.push(basis.vectors().iter().map(|vector| product(vector, values)).collect());
+        }
+        Ok(Factored { basis, triangle, places: (0..count).rev().collect(), step: self.step })
+    }
+}
+
+fn parallel(a: &[f64], b: &[f64]) -> bool {
+    product(a, b).powi(2) >= (1.0 - PARALLEL) * product(a, a) * product(b, b)
+}
+
+fn nuisance(plan: &FirstLevel, confounds: &[(String, Vec<f64>)], times_s: &[f64]) -> Vec<(String, Vec<f64>)> {
+    let mut drifts = drift::polynomials(plan.polynomial_order, times_s);
+    drifts.extend(drift::cosines(plan.high_pass_hz, times_s));
+    let mut nuisance = confounds.to_vec();
+    nuisance.extend(drifts.into_iter().enumerate().map(|(k, drift)| (format!("drift_{}", k + 1), drift)));
+    nuisance.push(("constant".into(), vec![1.0; times_s.len()]));
+    nuisance
+}
+
+impl Factored {
+    /// The number of columns.
+    pub fn columns(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The orthonormal vectors Q, each a value for each volume. The first is the constant's.
+    pub fn vectors(&self) -> &[Vec<f64>] {
+        self.basis.vectors()
+    }
+
+    /// R^-T c for a contrast with one weight for each condition.
+    pub fn contrast(&self, weights: &[f64]) -> Vec<f64> {
+        let mut wanted = vec![0.0; self.columns()];
+        for (condition, &weight) in weights.iter().enumerate() {
+            wanted[condition * self.step] = weight;
+        }
+        self.of_columns(&wanted)
+    }
+
+    /// R^-T c for a contrast with one weight for each column.
+    pub fn of_columns(&self, weights: &[f64]) -> Vec<f64> {
+        let mut found = vec![0.0; self.columns()];
+        for (column, &weight) in weights.iter().enumerate() {
+            found[self.places[column]] = weight;
+        }
+        // R' d = c, from the first place on.
+        for place in 0..found.len() {
+            let (before, rest) = found.split_at_mut(place);
+            let column = &self.triangle[place];
+            rest[0] = (rest[0] - product(&column[..place], before)) / column[place];
+        }
+        found
+    }
+
+    /// The row of weights whose product with a series is the ordinary least squares estimate of a contrast: Q (R^-T c).
+    pub fn estimator(&self, contrast: &[f64]) -> Vec<f64> {
+        let volumes = self.vectors()[0].len();
+        let mut row = vec![0.0; volumes];
+        for (vector, share) in self.vectors().iter().zip(contrast) {
+            row.iter_mut().zip(vector).for_each(|(value, part)| *value += share * part);
+        }
+        row
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::analyze::first_level::tests::plan;
+
+    fn times(volumes: usize, tr_s: f64, start_s: f64) -> Vec<f64> {
+        (0..volumes).map(|t| start_s + t as f64 * tr_s).collect()
+    }
+
+    fn conditions(onsets_s: &[(f64, &str)]) -> Vec<Condition> {
+        let condition = |name: &str| {
+            let of_name = onsets_s.iter().filter(|(_, other)| *other == name);
+            Condition { name: name.into(), events_s: of_name.map(|(onset_s, _)| (*onset_s, 1.0)).collect() }
+        };
+        ["a", "b"].map(condition).to_vec()
+    }
+
+    impl Design {
+        /// The values of each column.
+        pub fn columns(&self) -> &[Vec<f64>] {
+            &self.columns
+        }
+    }
+
+    #[test]
+    fn an_estimator_takes_its_own_column_as_one_and_the_others_as_zero() {
+        let events: Vec<(f64, &str)> = (0..8).map(|k| (4.0 + 9.0 * f64::from(k), ["a", "b"][k as usize % 2])).collect();
+        let ramp = [("ramp".to_owned(), (0..50).map(|t| f64::from(t * t) * 1e3).collect())];
+        for derivatives in ["none", "time_and_dispersion"] {
+            let plan = plan(&format!("confounds = []\nderivatives = {derivatives:?}\npolynomial_order = 1"));
+            let design = Design::new(&plan, &conditions(&events), &ramp, &times(50, 2.0, 0.0));
+            let factored = design.factored().unwrap();
+            for condition in 0..2 {
+                let row = factored.estimator(&factored.contrast(&[0, 1].map(|c| f64::from(u8::from(c == condition)))));
+                for (column, values) in design.columns.iter().enumerate() {
+                    let expected = f64::from(u8::from(condition * design.step == column));
+                    let length = product(values, values).sqrt();
+                    assert!((product(&row, values) - expected).abs() < 1e-9 * length.max(1.0), "{column}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_design_that_cannot_be_estimated_says_why() {
+        let design = |events: &[(f64, &str)], confounds: &[(&str, [f64; 30])], volumes: usize| {
+            let confounds: Vec<(String, Vec<f64>)> =
+                confounds.iter().map(|(name, v)| ((*name).into(), v[..volumes].to_vec())).collect();
+            let plan = plan("confounds = []");
+            Design::new(&plan, &conditions(events), &confounds, &times(volumes, 2.0, 0.0)).factored().map(|_| ())
+        };
+        let sound = [(3.0, "a"), (23.0, "b")];
+        assert!(design(&sound, &[], 30).is_ok());
+        let together = [(3.0, "a"), (3.0, "b")];
+        assert!(design(&together, &[], 30).unwrap_err().contains("\"a\" is a sum"));
+        assert!(design(&sound, &[("still", [7.0; 30])], 30).unwrap_err().contains("\"still\" is a sum"));
+        assert!(design(&sound, &[("none", [0.0; 30])], 30).unwrap_err().contains("\"none\" is zero"));
+        assert!(design(&[(3.0, "a"), (99.0, "b")], &[], 30).unwrap_err().contains("\"b\" leaves no response"));
+        assert!(design(&sound, &[], 3).unwrap_err().contains("3 columns but only 3 volumes"));
+        let ramp: [f64; 30] = std::array::from_fn(|t| t as f64);
+        let twice = [("ramp", ramp), ("other", ramp.map(|value| -3.0 * value))];
+        assert!(
+            design(&sound, &twice, 30).unwrap_err().contains("\"ramp\" is a sum of multiples of others: of \"other\"")
+        );
+    }
+}
