@@ -172,9 +172,7 @@ impl Sums {
         let rows = self.sums.rows;
         for (sums, more) in self.sums.blocks.chunks_exact_mut(rows).zip(&self.more) {
             for (sums, total) in sums.iter_mut().zip(&self.totals) {
-                for lane in 0..LANES {
-                    sums[lane] += more.reference[lane] * total;
-                }
+                sums.iter_mut().zip(&more.reference).for_each(|(sum, reference)| *sum += reference * total);
             }
         }
         self.sums
@@ -255,24 +253,19 @@ fn add(batch: &Batch, voxel: usize, weights: &[[f64; ROWS]], sums: &mut [Block],
     let values = &mut values[..batch.count];
     if batch.first == 0 {
         for value in values.iter() {
-            for lane in 0..LANES {
-                more.reference[lane] += value[lane];
-            }
+            more.reference.iter_mut().zip(value).for_each(|(sum, value)| *sum += value);
         }
         more.reference = more.reference.map(|sum| sum / batch.count as f64);
     }
     for value in values.iter_mut() {
-        for lane in 0..LANES {
-            value[lane] -= more.reference[lane];
-            more.squares[lane] += value[lane] * value[lane];
-        }
+        value.iter_mut().zip(&more.reference).for_each(|(value, reference)| *value -= reference);
+        more.squares.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += value * value);
     }
     if batch.with_lag {
         for value in values.iter() {
-            for lane in 0..LANES {
-                more.lagged[lane] += value[lane] * more.before[lane];
-                more.before[lane] = value[lane];
-            }
+            let products = value.iter().zip(&more.before).map(|(value, before)| value * before);
+            more.lagged.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+            more.before = *value;
         }
     }
     for (group, sums) in sums.chunks_mut(ROWS).enumerate() {
