@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::Compression;
@@ -34,7 +35,7 @@ pub fn read_volume(path: &Path) -> Result<Volume, Error> {
     let (mut bytes, mut data) = (Vec::new(), Vec::new());
     image.read_volume(&mut bytes)?;
     image.finish()?;
-    image.decode(&bytes, 0..image.grid.len(), &mut data);
+    image.decode(&bytes, std::slice::from_ref(&(0..image.grid.len())), &mut data);
     Ok(Volume { grid: image.grid, data })
 }
 
@@ -56,7 +57,9 @@ pub fn read_series(path: &Path, mask: &Mask, mask_path: &Path) -> Result<Series,
 /// A four-dimensional image that is read volume by volume, and of each the voxels of a mask.
 pub struct SeriesReader {
     image: Image,
-    voxels: Vec<usize>,
+    voxels: usize,
+    /// The voxels of the mask, as stretches that follow each other in the file.
+    stretches: Vec<Range<usize>>,
     bytes: Vec<u8>,
     left: usize,
 }
@@ -73,8 +76,10 @@ impl SeriesReader {
                 other_grid: mask.grid().to_string(),
             });
         }
-        let left = image.volumes;
-        Ok(SeriesReader { image, voxels: mask.voxels().to_vec(), bytes: Vec::new(), left })
+        let stretches =
+            mask.voxels().chunk_by(|a, b| a + 1 == *b).map(|stretch| stretch[0]..stretch[0] + stretch.len());
+        let (voxels, left) = (mask.len(), image.volumes);
+        Ok(SeriesReader { image, voxels, stretches: stretches.collect(), bytes: Vec::new(), left })
     }
 
     /// Seconds from one volume to the next; `None` where the file does not say.
@@ -89,7 +94,7 @@ impl SeriesReader {
 
     /// The number of voxels in the mask.
     pub fn voxels(&self) -> usize {
-        self.voxels.len()
+        self.voxels
     }
 
     /// Appends the mask's voxels of the next volumes, in its order, `most` volumes if so many are left; says how many. After
@@ -98,7 +103,7 @@ impl SeriesReader {
         let count = most.min(self.left);
         for _ in 0..count {
             self.image.read_volume(&mut self.bytes)?;
-            self.image.decode(&self.bytes, self.voxels.iter().copied(), data);
+            self.image.decode(&self.bytes, &self.stretches, data);
         }
         self.left -= count;
         if count > 0 && self.left == 0 {
@@ -187,17 +192,22 @@ impl Image {
         if found < wanted { Err(too_short(&self.path, ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
     }
 
-    /// Appends the values of some voxels of a volume, scaled in double precision as nibabel does.
-    fn decode(&self, bytes: &[u8], voxels: impl Iterator<Item = usize>, values: &mut Vec<f32>) {
+    /// Appends the values of some stretches of a volume, scaled in double precision as nibabel does.
+    fn decode(&self, bytes: &[u8], stretches: &[Range<usize>], values: &mut Vec<f32>) {
         let (slope, inter) = (f64::from(self.header.scl_slope), f64::from(self.header.scl_inter));
         macro_rules! scaled {
             ($number:ty) => {{
                 let (whole, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
-                match self.header.endianness {
-                    Endianness::Little => values
-                        .extend(voxels.map(|v| (<$number>::from_le_bytes(whole[v]) as f64 * slope + inter) as f32)),
-                    Endianness::Big => values
-                        .extend(voxels.map(|v| (<$number>::from_be_bytes(whole[v]) as f64 * slope + inter) as f32)),
+                let scale = |value: $number| (value as f64 * slope + inter) as f32;
+                for stretch in stretches.iter().cloned() {
+                    match self.header.endianness {
+                        Endianness::Little => {
+                            values.extend(whole[stretch].iter().map(|value| scale(<$number>::from_le_bytes(*value))))
+                        }
+                        Endianness::Big => {
+                            values.extend(whole[stretch].iter().map(|value| scale(<$number>::from_be_bytes(*value))))
+                        }
+                    }
                 }
             }};
         }
