@@ -8,7 +8,8 @@ use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use layerprint::analyze::Plan;
-use layerprint::brain::{Grid, Mask, Series, Volume, hrf, nifti_file};
+use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
+use layerprint::glm::hrf;
 use layerprint::rsa::{Rsm, pairs};
 use layerprint::study::{
     Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance,

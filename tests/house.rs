@@ -1,4 +1,4 @@
-//! The house: main -> cli -> jobs -> brain -> study -> rsa. A room imports only from rooms below it; jobs never from each
+//! The house: main -> cli -> jobs -> {brain, glm, figures} -> study -> rsa. A room imports only from rooms below it; jobs never from each
 //! other; an outside library with a large surface has one home.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["rsa"],
     &["study"],
-    &["brain", "figures"],
+    &["brain", "figures", "glm"],
     &["synthesize", "present", "analyze", "simulate", "report"],
     &["cli"],
 ];

@@ -380,7 +380,7 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
         .spawn()
         .unwrap();
     let has_row = |name: &str| study.journal(1).iter().any(|row| row["row"] == name).then_some(());
-    eventually("the beginning", || has_row("begin"));
+    eventually("the wait for the first pulse", || has_row("armed"));
     server.press("x");
     server.press("t");
     eventually("the first image's end", || has_row("offset"));
@@ -409,9 +409,9 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    eventually("the beginning", || study.journal(1).first().cloned());
-    // The wait for the first pulse begins right after the journal's first row.
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("the wait for the first pulse", || {
+        study.journal(1).iter().any(|row| row["row"] == "armed").then_some(())
+    });
     scanner.write_all(b"x5").unwrap();
     eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
     drop((scanner, far_end));
@@ -426,32 +426,45 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
 }
 
 #[test]
-fn a_scanner_that_runs_already_is_refused() {
+fn a_scanner_that_runs_already_is_told_and_waited_for() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(PROTOCOL);
     let (mut scanner, _far_end, port) = terminal();
-    let running = study
+    let mut running = study
         .present(1, &["--trigger-port", &port])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let pulses = std::thread::spawn(move || {
-        // Fast, so that some fall between the opening of the port and the wait.
-        while stopped.recv_timeout(Duration::from_millis(20)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            if scanner.write_all(b"5").is_err() {
-                break;
-            }
-        }
+    let mut told = BufReader::new(running.stderr.take().unwrap());
+    let hear = std::thread::spawn(move || {
+        let mut said = String::new();
+        while !said.contains("ARMED") && told.read_line(&mut said).unwrap() > 0 {}
+        let is_told = said.contains("the scanner is already running: the run is not armed before it is quiet");
+        assert!(is_told && said.contains("the scanner was already running"), "{said}");
+        told
     });
-    let output = running.wait_with_output().unwrap();
-    drop(stop);
-    pulses.join().unwrap();
-    assert!(!output.status.success());
-    assert!(stderr(&output).contains("error: a pulse came before the run was ready"), "{}", stderr(&output));
-    assert!(!study.events_path(1).exists() && !study.journal_path(1).exists());
+    // Until the program has long been waiting for silence.
+    let mut long_since = 50;
+    while long_since > 0 {
+        scanner.write_all(b"5").unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        let journal = study.journal(1);
+        assert!(!journal.iter().any(|row| row["row"] == "armed" || row["row"] == "pulse"));
+        long_since -= i32::from(journal.iter().any(|row| row["row"] == "early_pulse"));
+    }
+    let mut told = hear.join().unwrap();
+    for _ in 0..9 {
+        scanner.write_all(b"5").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let mut said = String::new();
+    while told.read_line(&mut said).unwrap() > 0 {}
+    assert!(running.wait().unwrap().success(), "{said}");
+    let facts = study.facts(1);
+    assert!(facts.complete);
+    assert_eq!((facts.trigger.expected_pulses, facts.pulses_s.len()), (9, 9), "{}", facts.trigger.verdict);
 }
 
 #[test]
@@ -713,4 +726,107 @@ fn the_bids_validator_has_nothing_to_say_about_complete_aborted_and_recovered_ru
     };
     assert_eq!(issues.iter().filter(is_wrong).collect::<Vec<_>>(), [] as [&Value; 0]);
     assert_eq!(said["summary"]["totalFiles"].as_u64().map(|files| files > 6), Some(true), "{}", said["summary"]);
+}
+
+#[test]
+fn the_self_test_makes_every_fault_and_finds_it() {
+    let study = Study::new(PROTOCOL);
+    let output = study.layerprint(&["check".as_ref(), "--faults".as_ref()]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let faults: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("pass  ")).collect();
+    assert_eq!(faults.len(), 10, "{told}");
+    for fault in ["dropped frames", "lost", "doubled", "late", "unplugged", "full disk", "kill -9"] {
+        assert!(faults.iter().any(|line| line.contains(fault)), "{fault}: {told}");
+    }
+}
+
+/// `layerprint check` with the study's protocol, images and dataset.
+fn check(study: &Study, arguments: &[&str]) -> Command {
+    let mut command = study.layerprint(&["check".as_ref(), study.path("protocol.toml").as_os_str()]);
+    command
+        .args(["--images".as_ref(), study.path("tiny").as_os_str()])
+        .args(["--out".as_ref(), study.dataset().as_os_str()])
+        .args(arguments)
+        .env("XDG_RUNTIME_DIR", study.folder.path())
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+/// The only record of a check in a study's dataset.
+fn check_record(study: &Study) -> Value {
+    let records = fs::read_dir(study.dataset().join("sourcedata/layerprint")).unwrap();
+    let paths: Vec<PathBuf> = records.map(|entry| entry.unwrap().path()).collect();
+    assert!(paths.len() == 1 && paths[0].to_string_lossy().contains("/check_"), "{paths:?}");
+    serde_json::from_slice(&fs::read(&paths[0]).unwrap()).unwrap()
+}
+
+#[test]
+fn a_check_looks_at_everything_and_keeps_what_it_found_with_the_data() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(PROTOCOL);
+    let output = check(&study, &["--emulate", "--virtual-display"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let record = check_record(&study);
+    let findings = record["findings"].as_array().unwrap();
+    let judged = |subject: &str| {
+        let mut found = findings.iter().filter(|finding| finding["subject"] == subject);
+        found.next().unwrap_or_else(|| panic!("{subject}: {told}"))["judgement"].as_str().unwrap()
+    };
+    for subject in ["images", "screen", "image size", "dropped frame", "durations"] {
+        assert_eq!(judged(subject), "pass", "{told}");
+    }
+    assert_eq!(judged("ruler"), "look");
+    assert_eq!([judged("window system"), judged("trigger")], ["warn", "warn"], "a rehearsal is told");
+    for subject in ["power", "refresh rate", "late frames", "pulses", "disk"] {
+        assert_ne!(judged(subject), "fail", "{told}");
+    }
+    assert_eq!(record["trigger"]["pulses_s"].as_array().unwrap().len(), 5);
+    assert!(told.lines().filter(|line| line.starts_with("pass  ")).count() > 5, "{told}");
+}
+
+#[test]
+fn a_check_that_finds_something_wrong_says_what_to_do_and_fails() {
+    let study = Study::new(PROTOCOL);
+    let mut image = fs::OpenOptions::new().append(true).open(study.path("tiny/image_02.png")).unwrap();
+    image.write_all(b"x").unwrap();
+    let output = check(&study, &[]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && stderr(&output).contains("error: 3 of"), "{told}{}", stderr(&output));
+    for (subject, what) in
+        [("images", "image_02.png"), ("screen", "cannot open a window"), ("trigger", "/dev/no-such-port")]
+    {
+        let line = told.lines().find(|line| line.starts_with("FAIL") && line.contains(subject));
+        assert!(line.is_some_and(|line| line.contains(what)), "{subject}: {told}");
+    }
+    assert_eq!(check_record(&study)["worst"], "fail");
+}
+
+#[test]
+fn a_check_without_a_pulse_names_the_bytes_that_came() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(PROTOCOL);
+    let (mut scanner, _far_end, port) = terminal();
+    let running = check(&study, &["--trigger-port", &port, "--wait", "2"])
+        .env("DISPLAY", &server.display)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let bytes = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(100)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            scanner.write_all(b"t").unwrap();
+        }
+    });
+    let output = running.wait_with_output().unwrap();
+    drop(stop);
+    bytes.join().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && told.contains("the byte 0x74: is that the trigger's?"), "{told}");
 }

@@ -669,7 +669,7 @@ fn a_gpu_that_is_not_there_is_error_text() {
 #[test]
 fn every_recipe_of_the_project_is_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
-    let steps = ["recipe", "refine", "finish", "soften", "settle", "level"];
+    let steps = ["recipe", "refine", "finish", "soften", "settle", "polish"];
     for recipe in steps.map(|name| format!("googlenet-16/{name}.toml")).iter().chain([&"demo/recipe.toml".into()]) {
         Recipe::read(&folder.join(recipe)).unwrap();
     }

@@ -3,7 +3,7 @@
 #
 #     experiments/googlenet-16/make.sh OUT [LAYERPRINT ...]
 #
-# OUT is a new or unfinished folder; what is done is kept, what was stopped goes on, and OUT/level is the set. LAYERPRINT is the
+# OUT is a new or unfinished folder; what is done is kept, what was stopped goes on, and OUT/polish is the set. LAYERPRINT is the
 # program, with options such as --threads 2 behind it; by default the one that was built here.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,7 +14,7 @@ program[0]=$(realpath "$(command -v "${program[0]}")")
 mkdir -p "$out"
 cd "$out"
 
-for name in recipe refine finish soften settle level; do
+for name in recipe refine finish soften settle polish; do
     if [ ! -e "$name/images.toml" ]; then
         "${program[0]}" synthesize "$here/$name.toml" --out "$name" --resume "${program[@]:1}"
     fi

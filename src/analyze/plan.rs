@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
 use crate::analyze::first_level::Motion;
-use crate::brain::hrf::{Derivatives, Hrf};
+use crate::glm::Assumptions;
+use crate::glm::hrf::{Derivatives, Hrf};
 use crate::rsa::SecondOrder;
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
@@ -121,6 +122,16 @@ pub enum Estimate {
 }
 
 impl FirstLevel {
+    /// What its designs assume.
+    pub fn assumptions(&self) -> Assumptions {
+        Assumptions {
+            hrf: self.hrf,
+            derivatives: self.derivatives,
+            high_pass_hz: self.high_pass_hz,
+            polynomial_order: self.polynomial_order,
+        }
+    }
+
     /// Whether its parts go together, and with these images; an error message if not.
     pub fn fits(&self, images: &[String]) -> Result<(), String> {
         let separate = matches!(self.estimate, Estimate::Lss | Estimate::LssTwoRegressor);

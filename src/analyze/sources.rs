@@ -12,7 +12,7 @@ use crate::brain::{self, Mask, nifti_file};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
+use crate::study::{Event, Events, ImageSet, Layer, Models, NULL, RunFacts, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -20,8 +20,6 @@ const MASK: &str = "_desc-brain_mask";
 const CONFOUNDS: &str = "_desc-confounds_timeseries.tsv";
 /// Where `layerprint simulate` puts the truth, below the dataset.
 const TRUTH: &str = "derivatives/simulation";
-/// The trial type of a trial without image.
-const NULL: &str = "null";
 /// How far a sidecar's TR may lie from the header's, which is in single precision.
 const SAME_TR_S: f64 = 1e-3;
 

@@ -1,8 +1,7 @@
-//! Images of brains: their grid, masks, volumes and series, the response to a stimulus, and the files they live in.
+//! Images of brains: their grid, masks, volumes and series, and the files they live in.
 
 mod error;
 mod grid;
-pub mod hrf;
 mod image;
 pub mod nifti_file;
 

@@ -2,14 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::cli::columns::{GAP, aligned, aligned_after};
 use crate::study::{Figures, ViewFigures};
 use crate::synthesize::{self, Measured};
 
 /// Tables are no wider than this, as the help is no wider.
 const WIDTH: usize = 100;
-
-/// Between two columns.
-const GAP: &str = "  ";
 
 /// All figures of one set: its layers, its views, its power.
 pub fn one(figures: &Figures) -> String {
@@ -101,26 +99,4 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:.3}") } else { "n/a".into() }
-}
-
-/// Rows as lines: the first column begins at the left, the others end below each other.
-fn aligned(rows: &[Vec<String>]) -> String {
-    aligned_after(rows, 1)
-}
-
-/// The same with so many columns that begin at the left.
-fn aligned_after(rows: &[Vec<String>], left: usize) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cell = |(k, cell): (usize, &String)| {
-            let width = widths[k];
-            if k < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        };
-        let line = row.iter().enumerate().map(cell).collect::<Vec<_>>().join(GAP);
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
 }

@@ -2,8 +2,14 @@
 
 #[cfg(feature = "analyze")]
 mod analyze;
+#[cfg(feature = "present")]
+mod check;
+#[cfg(any(feature = "synthesize", feature = "present"))]
+mod columns;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
+#[cfg(feature = "present")]
+mod design;
 #[cfg(feature = "synthesize")]
 mod figures;
 #[cfg(feature = "synthesize")]
@@ -50,6 +56,10 @@ enum Command {
     Fingerprint(fingerprint::Arguments),
     #[cfg(feature = "synthesize")]
     Select(select::Arguments),
+    #[cfg(feature = "present")]
+    Check(check::Arguments),
+    #[cfg(feature = "present")]
+    Design(design::Arguments),
     #[cfg(feature = "present")]
     Present(present::Arguments),
     #[cfg(feature = "present")]
@@ -100,6 +110,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Fingerprint(arguments) => fingerprint::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Select(arguments) => select::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Check(arguments) => check::run(arguments),
+        #[cfg(feature = "present")]
+        Command::Design(arguments) => design::run(arguments),
         #[cfg(feature = "present")]
         Command::Present(arguments) => present::run(arguments),
         #[cfg(feature = "present")]

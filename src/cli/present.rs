@@ -44,6 +44,16 @@ pub struct Circumstances {
     /// The seed of the order of trials; each run of each participant has an order of its own
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    pub wiring: Wiring,
+    /// Where the run is kept if the dataset's disk does not take it [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    spare: Option<PathBuf>,
+}
+
+/// Who sends the pulses, and where the images are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Wiring {
     /// Rehearse with an emulated scanner: its run is marked and is no data
     #[arg(long)]
     pub emulate: bool,
@@ -59,9 +69,28 @@ pub struct Circumstances {
     /// Start a virtual display (Xvfb) for this run and show the images there
     #[arg(long, conflicts_with_all = ["windowed", "monitor"])]
     virtual_display: bool,
-    /// Where the run is kept if the dataset's disk does not take it [default: the system's temporary folder]
-    #[arg(long, value_name = "DIR")]
-    spare: Option<PathBuf>,
+}
+
+impl Wiring {
+    /// Who sends the pulses.
+    pub fn scanner(&self) -> Scanner {
+        match &self.trigger_port {
+            _ if self.emulate => Scanner::Emulated,
+            Some(port) => Scanner::AtPort(port.clone()),
+            None => Scanner::AsWired,
+        }
+    }
+
+    /// Where the images are shown.
+    pub fn screen(&self) -> Screen {
+        if self.virtual_display {
+            Screen::Virtual
+        } else if self.windowed {
+            Screen::Windowed
+        } else {
+            Screen::Fullscreen(self.monitor)
+        }
+    }
 }
 
 impl Circumstances {
@@ -75,23 +104,14 @@ impl Circumstances {
             seed: Seed(self.seed),
             resume,
             spare: self.spare.clone().unwrap_or_else(Session::usual_spare),
-            scanner: match &self.trigger_port {
-                _ if self.emulate => Scanner::Emulated,
-                Some(port) => Scanner::AtPort(port.clone()),
-                None => Scanner::AsWired,
-            },
-            screen: if self.virtual_display {
-                Screen::Virtual
-            } else if self.windowed {
-                Screen::Windowed
-            } else {
-                Screen::Fullscreen(self.monitor)
-            },
+            scanner: self.wiring.scanner(),
+            screen: self.wiring.screen(),
         }
     }
 
     /// The words of a command line that say the same.
     pub fn words(&self) -> Vec<OsString> {
+        let Wiring { emulate, trigger_port, windowed, monitor, virtual_display } = &self.wiring;
         let mut words: Vec<OsString> = vec![self.protocol.clone().into()];
         let mut option = |name: &str, value: Option<OsString>| {
             if let Some(value) = value {
@@ -103,12 +123,11 @@ impl Circumstances {
         option("--sub", Some(self.sub.to_string().into()));
         option("--ses", self.ses.as_ref().map(|label| label.to_string().into()));
         option("--seed", Some(self.seed.to_string().into()));
-        option("--trigger-port", self.trigger_port.clone().map(Into::into));
-        option("--monitor", self.monitor.map(|number| number.to_string().into()));
+        option("--trigger-port", trigger_port.clone().map(Into::into));
+        option("--monitor", monitor.map(|number| number.to_string().into()));
         option("--spare", self.spare.clone().map(Into::into));
-        let flags =
-            [("--emulate", self.emulate), ("--windowed", self.windowed), ("--virtual-display", self.virtual_display)];
-        words.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name.into()));
+        let flags = [("--emulate", emulate), ("--windowed", windowed), ("--virtual-display", virtual_display)];
+        words.extend(flags.iter().filter(|(_, is_set)| **is_set).map(|(name, _)| name.into()));
         words
     }
 }

@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let protocol = Protocol::read(&circumstances.protocol)?;
     let standing = |run: u32| {
         let name = circumstances.session(run, false).run_name(protocol.task());
-        Standing::of(&circumstances.out, &name, circumstances.emulate)
+        Standing::of(&circumstances.out, &name, circumstances.wiring.emulate)
     };
     let mut run = 1;
     while run <= runs {

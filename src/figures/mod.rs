@@ -2,6 +2,7 @@
 
 mod bars;
 mod color;
+mod design;
 mod fingerprints;
 mod grid;
 mod heatmap;
@@ -11,6 +12,7 @@ mod timeline;
 
 pub use bars::{Bar, bars};
 pub use color::{LayerColors, Scale};
+pub use design::{Design, design};
 pub use fingerprints::{Fingerprint, fingerprints};
 pub use grid::{Grid, grid};
 pub use heatmap::{Cells, color_bar, heatmap, heatmap_file};

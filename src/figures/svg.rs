@@ -68,6 +68,14 @@ impl Svg {
         );
     }
 
+    /// Straight lines from point to point.
+    pub fn polyline(&mut self, points: impl IntoIterator<Item = [f64; 2]>, stroke: &str, width: f64) {
+        let points: Vec<String> = points.into_iter().map(|[x, y]| format!("{},{}", short(x), short(y))).collect();
+        let (points, stroke) = (points.join(" "), escape(stroke));
+        let _ =
+            write!(self.body, r#"<polyline points="{points}" fill="none" stroke="{stroke}" stroke-width="{width}"/>"#);
+    }
+
     /// A dot with a tooltip.
     pub fn dot(&mut self, [x, y]: [f64; 2], radius: f64, fill: &str, tip: &str) {
         let (x, y, fill, tip) = (short(x), short(y), escape(fill), escape(tip));

@@ -11,8 +11,8 @@ const SHOWN: &str = "#2a788e";
 const NULL: &str = "#a9aeb8";
 const PULSE: &str = "#b2182b";
 /// Left of the time axis, and its length, in pixels: the figures of a run stand under each other.
-const LEFT: f64 = 92.0;
-const WIDTH: f64 = 760.0;
+pub const LEFT: f64 = 92.0;
+pub const WIDTH: f64 = 760.0;
 
 /// A run to be shown.
 pub struct Run<'a> {
@@ -42,23 +42,44 @@ pub struct Mark {
 
 /// A row for each image, a mark for each trial, the triggers' pulses below.
 pub fn raster(run: &Run) -> String {
-    let row = 10.0;
-    let rows = run.images.len() as f64;
-    let nulls = run.marks.iter().filter(|mark| mark.image.is_none()).count();
-    let (top, null_row) = (4.0, if nulls > 0 { row + 3.0 } else { 0.0 });
-    let images_end = top + rows * row;
-    let pulses_top = images_end + null_row + 4.0;
-    let pulse_row = if run.pulses_s.is_empty() { 0.0 } else { 14.0 };
-    let axis = pulses_top + pulse_row;
+    let nulls = nulls(run);
     let description = format!(
         "{} trials with an image and {nulls} null trials over {} s; {} trigger pulses.",
         run.marks.len() - nulls,
         table::cell(run.end_s, 1),
         run.pulses_s.len()
     );
-    let mut svg = Svg::new(LEFT + WIDTH + 20.0, axis + 34.0, &format!("Timeline of {}", run.name), &description);
-    let length_s = run.end_s - run.begin_s;
-    let at = |seconds: f64| LEFT + WIDTH * ((seconds - run.begin_s) / length_s).clamp(0.0, 1.0);
+    let height = raster_px(run);
+    let mut svg = Svg::new(LEFT + WIDTH + 20.0, height, &format!("Timeline of {}", run.name), &description);
+    draw_raster(&mut svg, 0.0, run);
+    svg.finish()
+}
+
+fn nulls(run: &Run) -> usize {
+    run.marks.iter().filter(|mark| mark.image.is_none()).count()
+}
+
+/// The height of a row, of the row of null trials and of the pulses' row, in pixels.
+fn rows_px(run: &Run) -> [f64; 3] {
+    let row = 10.0;
+    [row, if nulls(run) > 0 { row + 3.0 } else { 0.0 }, if run.pulses_s.is_empty() { 0.0 } else { 14.0 }]
+}
+
+/// The height of a drawn run in pixels.
+pub fn raster_px(run: &Run) -> f64 {
+    let [row, null_row, pulse_row] = rows_px(run);
+    42.0 + run.images.len() as f64 * row + null_row + pulse_row
+}
+
+/// Draws a run below a height.
+pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
+    let [row, null_row, pulse_row] = rows_px(run);
+    let nulls = nulls(run);
+    let top = above + 4.0;
+    let images_end = top + run.images.len() as f64 * row;
+    let pulses_top = images_end + null_row + 4.0;
+    let axis = pulses_top + pulse_row;
+    let at = |seconds: f64| seconds_px(run, seconds);
     for (i, name) in run.images.iter().enumerate() {
         let y = top + i as f64 * row;
         if i % 2 == 0 {
@@ -70,7 +91,7 @@ pub fn raster(run: &Run) -> String {
         svg.line([at(tick), top], [at(tick), axis], GRID, 1.0);
     }
     svg.line([LEFT, axis], [LEFT + WIDTH, axis], "#9aa1ad", 1.0);
-    labels_below(&mut svg, run.begin_s, run.end_s, WIDTH, axis);
+    labels_below(svg, run.begin_s, run.end_s, WIDTH, axis);
     if nulls > 0 {
         svg.text([LEFT - 7.0, images_end + 11.0], 8.5, Anchor::End, QUIET, "null");
     }
@@ -90,7 +111,11 @@ pub fn raster(run: &Run) -> String {
             svg.line([at(pulse), pulses_top + 2.0], [at(pulse), pulses_top + 11.0], PULSE, 0.8);
         }
     }
-    svg.finish()
+}
+
+/// Where a time of a run lies from left to right, in pixels.
+pub fn seconds_px(run: &Run, seconds: f64) -> f64 {
+    LEFT + WIDTH * ((seconds - run.begin_s) / (run.end_s - run.begin_s)).clamp(0.0, 1.0)
 }
 
 /// How late each onset was (actual minus planned, in ms) over the run, and how often each lateness came.
@@ -183,7 +208,7 @@ fn tick_step(range: f64, parts: f64) -> f64 {
 }
 
 /// A name that fits, its middle left out where it is long.
-fn shortened(name: &str, most: usize) -> String {
+pub fn shortened(name: &str, most: usize) -> String {
     let count = name.chars().count();
     if count <= most {
         return name.to_owned();

@@ -12,7 +12,7 @@ use crate::study::bids::RunName;
 use crate::study::{self, Events, RunFacts, file};
 
 /// Where attempts are kept, below a dataset.
-const RECORDS: &str = "sourcedata/layerprint";
+pub const RECORDS: &str = "sourcedata/layerprint";
 
 const JOURNAL: &str = "journal.jsonl";
 const TABLE: &str = "events.tsv";

@@ -36,6 +36,34 @@ pub enum Error {
     /// The order of trials needs more images.
     #[error("an order without immediate repeats needs at least 2 images, found {0}")]
     TooFewImages(usize),
+    /// An image whose name means something else in the table of events.
+    #[error("an image is called {0:?}, which in the table of events is a trial of another kind: rename it")]
+    ImageNamedAsTrial(String),
+    /// There is no type 1 index 1 sequence.
+    #[error(
+        "there is no type 1 index 1 sequence of {labels} labels ({images} images and null): there is one from 5 images \
+         on; with fewer, order = \"eulerian\" has each pair once"
+    )]
+    NoSequence {
+        /// The images.
+        images: usize,
+        /// The images and null.
+        labels: usize,
+    },
+    /// A sequence cannot be cut into so many runs.
+    #[error("a type 1 index 1 sequence of {images} images and null makes at most {images} runs, not {runs}")]
+    TooManyParts {
+        /// How many were asked for.
+        runs: usize,
+        /// The images.
+        images: usize,
+    },
+    /// Targets that the run has no room for.
+    #[error("{0}: fewer targets, or a longer run")]
+    TooManyTargets(String),
+    /// Plain orders do not determine what they are asked for either.
+    #[error("a plain order of this run does not determine the response to every image: {0}")]
+    NoEfficiency(String),
     /// An image that is larger than the screen.
     #[error("images of {width} x {height} pixels do not fit on a screen of {screen_width} x {screen_height}")]
     TooLarge {
@@ -131,6 +159,19 @@ pub enum Error {
     /// The trigger failed before the run began.
     #[error("the trigger's serial port was lost before the run began")]
     TriggerLost,
+    /// The run would fill the disk.
+    #[error(
+        "there is too little room for a run in {}: {:.1} MB are free, {:.1} MB are needed",
+        path.display(), *free as f64 / 1e6, *needed as f64 / 1e6
+    )]
+    NoRoom {
+        /// The folder of the dataset, or the first above it that exists.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that a run, and as much again, would take.
+        needed: u64,
+    },
     /// The user aborted before the first pulse.
     #[error("aborted before the first pulse: nothing was shown and nothing is kept")]
     AbortedBeforeStart,

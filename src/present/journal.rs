@@ -16,7 +16,7 @@ use crate::present::clock::Moment;
 use crate::present::display::DisplayFacts;
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
-use crate::present::timeline::PlannedTrial;
+use crate::present::timeline::{PlannedTarget, PlannedTrial};
 use crate::study::{self, OnsetSource, Provenance, Seed, file};
 
 /// The version of the format, in the first line. Version 1 had no checksums.
@@ -154,6 +154,9 @@ pub struct Beginning {
     pub volumes: u32,
     /// The trials in their order.
     pub trials: Vec<PlannedTrial>,
+    /// What the participant is to respond to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<PlannedTarget>,
     /// The first frame after the run.
     pub end_frame: u64,
     /// The protocol as used.
@@ -344,8 +347,12 @@ pub(in crate::present) mod tests {
 
     /// The beginning of a run of 3 trials, the second of them null.
     pub fn beginning() -> Beginning {
-        let trial =
-            |image, onset_frame| PlannedTrial { image, onset_frame, frames: if image.is_some() { 30 } else { 60 } };
+        let trial = |image: Option<usize>, onset_frame| PlannedTrial {
+            image,
+            is_one_back: false,
+            onset_frame,
+            frames: if image.is_some() { 30 } else { 60 },
+        };
         let image =
             |name: &str| ShownImage { name: name.into(), stim_file: format!("set/{name}.png"), sha256: "00".into() };
         Beginning {
@@ -375,6 +382,7 @@ pub(in crate::present) mod tests {
             },
             volumes: 13,
             trials: vec![trial(Some(1), 120), trial(None, 180), trial(Some(0), 240)],
+            targets: Vec::new(),
             end_frame: 780,
             protocol: sound(),
         }

@@ -1,10 +1,15 @@
 //! Shows an image set in the scanner: a protocol and an image set go in; the events of a run, and the journal that they
 //! were made from, come out below a BIDS dataset.
 
+#[cfg(test)]
+mod allocation;
 mod attempt;
+mod check;
 mod clock;
 mod console;
 mod countdown;
+mod design;
+mod disk_space;
 mod display;
 mod error;
 mod journal;
@@ -12,14 +17,16 @@ mod order;
 mod player;
 mod protocol;
 mod pulses;
+mod quantity;
 mod record;
 mod recover;
 mod resume;
+mod room;
 mod session;
-#[cfg(test)]
 mod simulated;
 mod sprite;
 mod timeline;
+mod trials;
 mod trigger;
 mod virtual_display;
 mod window;
@@ -30,32 +37,25 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
+pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_killed};
+pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
+pub use order::Trial;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 
-use crate::present::clock::Moment;
-use crate::present::countdown::Countdown;
-use crate::present::display::Display;
-use crate::present::journal::{Beginning, Continued, Ending, Journal, Row, ShownImage};
-use crate::present::protocol::{Dummies, SerialSetup, TriggerSetup};
-use crate::present::pulses::Expected;
+use crate::present::journal::{Beginning, Continued, ShownImage};
+use crate::present::protocol::Dummies;
 use crate::present::resume::{Circumstances, Interrupted};
+use crate::present::room::Room;
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
-use crate::present::trigger::{EmulatedScanner, KeyTrigger, SerialTrigger, Trigger};
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Picture, Progress, Provenance, Verdict, file};
-
-/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
-const QUIET_VOLUMES: f64 = 1.25;
-
-/// From the moment an emulated scanner is ready to its first pulse.
-const EMULATED_DELAY_S: f64 = 0.5;
+use crate::study::{self, ImageSet, Progress, Provenance, Verdict, file};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -88,11 +88,11 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
     let files = Files::of(protocol, images, session)?;
-    let sprites = read_images(images)?;
-    let mut order = order::draw(sprites.len(), &protocol.trials, session.seed.of(&files.name.to_string()))?;
+    let sprites = Sprite::of_set(images)?;
+    let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
+    let order = order::draw(&names, protocol, session.seed, &files.name)?;
     let continues =
-        if session.resume { Some(files.resumed(protocol, images, session, &order, progress)?) } else { None };
-    order.drain(..continues.map_or(0, |continued| continued.first_trial));
+        if session.resume { Some(files.resumed(protocol, images, session, &order.trials, progress)?) } else { None };
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -105,6 +105,7 @@ pub fn run(
     let look = window.load(&protocol.screen, &sprites)?;
     window.find_pace()?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
+    let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
 
     let beginning = Beginning {
         provenance: Provenance::here(),
@@ -123,45 +124,23 @@ pub fn run(
         display: window.facts().clone(),
         volumes: timeline.volumes(),
         trials: timeline.trials().to_vec(),
+        targets: timeline.targets().to_vec(),
         end_frame: timeline.end_frame(),
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
+    disk_space::require(&session.dataset, disk_space::of_run(&timeline) + disk_space::of_images(images)?)?;
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = play(&beginning, &timeline, &mut window, &mut room, &journal);
+        let played = room.perform(protocol, &timeline, &mut window, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
-}
-
-/// Waits for the scanner, follows the timeline and writes down how it ended.
-fn play(
-    beginning: &Beginning,
-    timeline: &Timeline,
-    display: &mut impl Display,
-    room: &mut Room,
-    journal: &Journal,
-) -> Result<(), Error> {
-    let protocol = &beginning.protocol;
-    if !player::arm(QUIET_VOLUMES * protocol.tr_s, display, &mut *room.trigger, journal)? {
-        return Err(Error::AbortedBeforeStart);
-    }
-    journal.put(Row::Armed { at_ns: Moment::now() })?;
-    room.start_emulated(&protocol.expected_pulses(timeline.volumes()));
-    let trigger = &mut *room.trigger;
-    let Some(start) = player::wait(Countdown::new(protocol), display, trigger, journal)? else {
-        return Err(Error::AbortedBeforeStart);
-    };
-    let ended = player::follow(timeline, start, display, trigger, journal);
-    let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
-    journal.put(Row::End { at_ns: Moment::now(), ending })?;
-    ended.map(drop)
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
@@ -238,64 +217,6 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     }
 }
 
-fn read_images(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
-    let manifest = images.manifest();
-    let read = |image| {
-        let path = images.path(image);
-        let picture = Picture::read(&path)?;
-        let (found, expected) = ([picture.width, picture.height], manifest.size_px);
-        if found != expected {
-            let what = format!("expected {} x {} pixels, found {} x {}", expected[0], expected[1], found[0], found[1]);
-            return Err(Error::Picture { path, what });
-        }
-        Ok(Sprite::of(&picture))
-    };
-    manifest.images.iter().map(read).collect()
-}
-
-/// What brings the pulses.
-struct Room {
-    trigger: Box<dyn Trigger>,
-    description: String,
-    emulated: Option<(EmulatedScanner, u8)>,
-}
-
-impl Room {
-    fn connect(
-        protocol: &Protocol,
-        scanner: &Scanner,
-        presses: std::sync::mpsc::Receiver<trigger::KeyPress>,
-    ) -> Result<Room, Error> {
-        let serial = match (&protocol.trigger, scanner) {
-            (TriggerSetup::Keyboard(setup), Scanner::AsWired) => {
-                let trigger = Box::new(KeyTrigger::new(setup.key, presses));
-                return Ok(Room { trigger, description: format!("key {:?}", setup.key), emulated: None });
-            }
-            (TriggerSetup::Keyboard(_), Scanner::AtPort(_)) => return Err(Error::PortForKey),
-            (TriggerSetup::Keyboard(_), Scanner::Emulated) => return Err(Error::EmulatedKey),
-            (TriggerSetup::Serial(setup), _) => setup,
-        };
-        let emulated = match scanner {
-            Scanner::Emulated => Some(EmulatedScanner::new()?),
-            Scanner::AsWired | Scanner::AtPort(_) => None,
-        };
-        let port = match (&emulated, scanner) {
-            (Some(emulated), _) => emulated.port(),
-            (None, Scanner::AtPort(port)) => port.clone(),
-            (None, _) => serial.port.clone(),
-        };
-        let trigger = Box::new(SerialTrigger::open(&SerialSetup { port: port.clone(), ..serial.clone() })?);
-        Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
-    }
-
-    /// An emulated scanner begins to send its pulses.
-    fn start_emulated(&mut self, expected: &Expected) {
-        if let Some((scanner, byte)) = &mut self.emulated {
-            scanner.start(*byte, EMULATED_DELAY_S, expected.interval_s, expected.pulses);
-        }
-    }
-}
-
 /// The files of a run.
 struct Files {
     name: RunName,
@@ -325,7 +246,7 @@ impl Files {
         protocol: &Protocol,
         images: &ImageSet,
         session: &Session,
-        order: &[Option<usize>],
+        order: &[Trial],
         progress: &dyn Progress,
     ) -> Result<Continued, Error> {
         let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;

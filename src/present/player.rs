@@ -8,6 +8,7 @@ use crate::present::countdown::Countdown;
 use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
+use crate::present::protocol::Protocol;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
 
@@ -15,14 +16,36 @@ use crate::present::trigger::{Signal, Trigger};
 /// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
 const SLACK_FRAMES: f64 = 0.75;
 
-/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
-/// user aborted. A scanner that is running already is told and waited for.
-pub fn arm(
-    quiet_s: f64,
+/// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
+const QUIET_VOLUMES: f64 = 1.25;
+
+/// A run: waits for the scanner, follows the timeline and writes down how it ended. `armed` is called when the run waits
+/// for the first pulse.
+pub fn perform(
+    protocol: &Protocol,
+    timeline: &Timeline,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
-) -> Result<bool, Error> {
+    armed: impl FnOnce(),
+) -> Result<(), Error> {
+    if !arm(QUIET_VOLUMES * protocol.tr_s, display, trigger, journal)? {
+        return Err(Error::AbortedBeforeStart);
+    }
+    journal.put(Row::Armed { at_ns: Moment::now() })?;
+    armed();
+    let Some(start) = wait(Countdown::new(protocol), display, trigger, journal)? else {
+        return Err(Error::AbortedBeforeStart);
+    };
+    let ended = follow(timeline, start, display, trigger, journal);
+    let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
+    journal.put(Row::End { at_ns: Moment::now(), ending })?;
+    ended.map(drop)
+}
+
+/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
+/// user aborted. A scanner that is running already is told and waited for.
+fn arm(quiet_s: f64, display: &mut impl Display, trigger: &mut dyn Trigger, journal: &Journal) -> Result<bool, Error> {
     let mut quiet_since = None;
     loop {
         while let Some(signal) = trigger.poll() {
@@ -47,7 +70,7 @@ pub fn arm(
 
 /// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near, and returns it;
 /// `None` if the user aborted before.
-pub fn wait(
+fn wait(
     mut countdown: Countdown,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
@@ -79,7 +102,7 @@ pub fn wait(
 }
 
 /// Follows the timeline from the moment `start` of the first stored volume to its end.
-pub fn follow(
+fn follow(
     timeline: &Timeline,
     start: Moment,
     display: &mut impl Display,
@@ -149,10 +172,12 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::present::allocation::times_memory_was_taken;
     use crate::present::journal::{self, journal};
+    use crate::present::order::tests::of_images;
     use crate::present::protocol::tests::sound;
     use crate::present::protocol::{Dummies, Protocol};
-    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger, times_memory_was_taken};
+    use crate::present::simulated::{SimulatedDisplay, SimulatedTrigger};
     use crate::study::OnsetSource;
 
     const SECOND: u64 = 1_000_000_000;
@@ -168,7 +193,7 @@ mod tests {
     /// 3 trials at 2, 3 and 4 s, the second of them null, images of 0.5 s, 13 s at 60 Hz; the screen's refreshes lie
     /// `phase` frames beside those of the timeline.
     fn play(phase: f64, stalls: &[(u64, u64)], abort_s: Option<u64>) -> Played {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, stalls);
         // The run starts at the 60th refresh, or a part of a frame before it.
@@ -259,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_lost_trigger_does_not_stop_the_run_and_an_abort_does() {
-        let timeline = Timeline::plan(&sound(), &[Some(1)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
@@ -288,7 +313,7 @@ mod tests {
 
     #[test]
     fn from_the_wait_for_the_first_pulse_to_the_end_no_memory_is_taken() {
-        let timeline = Timeline::plan(&sound(), &[Some(1), None, Some(0)], 60.0).unwrap();
+        let timeline = Timeline::plan(&sound(), &of_images(&[Some(1), None, Some(0)]), 60.0).unwrap();
         let clock = Rc::new(Cell::new(Moment(SECOND)));
         let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[(190, 2), (260, 5)]);
         display.reserve(1000);

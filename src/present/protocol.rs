@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::pulses::Expected;
+use crate::present::quantity::{at_least_one, positive};
+use crate::present::trials::{Targets, Trials};
 use crate::study::bids::Label;
 use crate::study::checked::checked;
 use crate::study::{self, file};
@@ -25,6 +27,9 @@ pub struct Protocol {
     #[serde(default, deserialize_with = "pulses")]
     pub(in crate::present) pulses: Pulses,
     pub(in crate::present) trials: Trials,
+    /// What the participant is to respond to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) targets: Option<Targets>,
     pub(in crate::present) screen: ScreenSetup,
     pub(in crate::present) trigger: TriggerSetup,
 }
@@ -44,6 +49,10 @@ pub enum Dummies {
 /// When the scanner sends a pulse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::enum_variant_names,
+    reason = "they are the words of the protocol: every_volume, per_volume, first_volume"
+)]
 pub enum Pulses {
     /// At the beginning of every volume.
     #[default]
@@ -58,30 +67,6 @@ impl Pulses {
     fn per_volume(self) -> u32 {
         if let Pulses::PerVolume(count) = self { count } else { 1 }
     }
-}
-
-/// What is shown for how long.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trials {
-    /// How often each image is shown in a run.
-    #[serde(deserialize_with = "at_least_one")]
-    pub(in crate::present) repetitions: u32,
-    /// How long an image is shown, in seconds.
-    #[serde(deserialize_with = "positive")]
-    pub(in crate::present) image_s: f64,
-    /// From one trial's onset to the next one's, in seconds.
-    #[serde(deserialize_with = "positive")]
-    pub(in crate::present) soa_s: f64,
-    /// The share of trials without image, 0 to 0.4.
-    #[serde(deserialize_with = "null_fraction")]
-    pub(in crate::present) null_fraction: f64,
-    /// From the first stored volume to the first trial, in seconds.
-    #[serde(deserialize_with = "lead_in")]
-    pub(in crate::present) lead_in_s: f64,
-    /// From the end of the last trial to the end of the run, in seconds.
-    #[serde(deserialize_with = "not_negative")]
-    pub(in crate::present) lead_out_s: f64,
 }
 
 /// The screen as the participant sees it.
@@ -171,12 +156,10 @@ impl Protocol {
     /// Like [`Protocol::read`], for the text of a file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Protocol, study::Error> {
         let protocol: Protocol = file::parse_toml(path, text)?;
-        let Trials { image_s, soa_s, .. } = protocol.trials;
-        if image_s > soa_s {
-            let what = format!("image_s = {image_s} is longer than soa_s = {soa_s}: the next trial would begin before");
-            return Err(study::Error::content(path, what));
+        if let Some(targets) = &protocol.targets {
+            targets.fit(&protocol.trials).map_err(|what| study::Error::content(path, what))?;
         }
-        Ok(protocol)
+        Ok(Protocol { trials: protocol.trials.beside(path), ..protocol })
     }
 
     /// From one pulse to the next, in seconds.
@@ -218,28 +201,8 @@ impl Protocol {
     }
 }
 
-/// A year: longer than any run, and short enough that its frames can be counted.
-const LONGEST_S: f64 = 3.2e7;
-
 /// More dummies are a mistake.
 const MOST_DUMMIES: u32 = 100;
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a number above 0", |value| *value > 0.0 && *value < LONGEST_S)
-}
-
-fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a number from 0", |value| (0.0..LONGEST_S).contains(value))
-}
-
-fn lead_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    // The pulse is seen at the next frame: a trial at 0 s would always be late.
-    checked(deserializer, "a number from 0.1", |value| (0.1..LONGEST_S).contains(value))
-}
-
-fn null_fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    checked(deserializer, "a share from 0 to 0.4", |value| (0.0..=0.4).contains(value))
-}
 
 fn dummies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dummies, D::Error> {
     let few = |dummies: &Dummies| match dummies {
@@ -257,10 +220,6 @@ fn pulses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pulses, D::Error
 
 fn visual_angle<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "an angle above 0 and below 180 degrees", |value| *value > 0.0 && *value < 180.0)
-}
-
-fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    checked(deserializer, "a whole number from 1", |value| *value >= 1)
 }
 
 #[cfg(test)]

@@ -274,8 +274,8 @@ impl Grid {
             }
             // Of several at one place the nearest is the scanner's.
             let own = (pulse..end).min_by(|&a, &b| size(a).total_cmp(&size(b))).expect("at least one");
-            for which in pulse..end {
-                let by_s = rounded(self.residual(pulses_s[which], place));
+            for (which, &at_s) in pulses_s.iter().enumerate().take(end).skip(pulse) {
+                let by_s = rounded(self.residual(at_s, place));
                 if which != own {
                     faults.push(Fault::Duplicate { pulse: which as u32 + 1 });
                 } else if by_s.abs() > self.tolerance_s {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::present::clock::Moment;
 use crate::present::journal::{Account, Beginning, Ending, Row};
 use crate::present::pulses::{self, Judgement};
+use crate::present::timeline::PlannedTrial;
 use crate::study::{self, Event, Events, FlipFacts, RunFacts, TriggerFacts};
 
 /// What a journal says about a run.
@@ -32,9 +33,11 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
     let mut events = events(beginning, start, end_s, rows);
     let cut = if ending.is_none() { events.pop_if(|(trial, _)| *trial >= account.trials_over()) } else { None };
     let (pulses_s, trigger) = trigger(beginning, start, end_s, complete, rows);
-    let shown =
-        |image: Option<usize>| events.iter().filter(|(trial, _)| beginning.trials[*trial].image == image).count();
-    let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| trial.image == image).count();
+    let is_of = |trial: &PlannedTrial, image: Option<usize>| trial.image == image && !trial.is_one_back;
+    let planned = |image: Option<usize>| beginning.trials.iter().filter(|trial| is_of(trial, image)).count();
+    let shown = |image: Option<usize>| events.iter().filter(|(at, _)| is_of(&beginning.trials[*at], image)).count();
+    let one_backs = beginning.trials.iter().filter(|trial| trial.is_one_back).count();
+    let one_backs_shown = events.iter().filter(|(at, _)| beginning.trials[*at].is_one_back).count();
     let per_image: Map<String, Value> = beginning
         .images
         .iter()
@@ -65,9 +68,13 @@ pub fn make(path: &Path, account: &Account, attempt: u32, recovered: bool) -> Re
             "planned": beginning.trials.len(),
             "shown": events.len(),
             "null": { "planned": planned(None), "shown": shown(None) },
+            "one_back": { "planned": one_backs, "shown": one_backs_shown },
             "images": per_image,
         }),
     );
+    if !beginning.targets.is_empty() {
+        put("targets", json!(beginning.targets));
+    }
     put("display", json!(beginning.display));
     put("image_px", json!(beginning.image_px));
     put("image_deg", json!(beginning.image_deg.map(rounded)));
@@ -104,7 +111,8 @@ impl Record {
     }
 }
 
-fn moment(row: &Row) -> Moment {
+/// When a row's thing happened.
+pub fn moment(row: &Row) -> Moment {
     match row {
         Row::Pulse { at_ns }
         | Row::EarlyPulse { at_ns }
@@ -143,7 +151,7 @@ fn events(beginning: &Beginning, start: Moment, end_s: f64, rows: &[Row]) -> Vec
         let event = Event {
             onset_s,
             duration_s: (offset_s - onset_s).max(0.0),
-            trial_type: image.map_or("null", |image| &image.name).into(),
+            trial_type: study::trial_type(image.map(|image| image.name.as_str()), planned.is_one_back).into(),
             stim_file: image.map(|image| image.stim_file.clone()),
             image_sha256: image.map(|image| image.sha256.clone()),
             planned_onset_s: Some(planned.onset_frame as f64 / refresh_hz),

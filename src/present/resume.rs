@@ -3,7 +3,9 @@
 use crate::present::attempt::Attempt;
 use crate::present::error::Error;
 use crate::present::journal::{self, Account, Beginning, Continued};
+use crate::present::order::Trial;
 use crate::present::protocol::Protocol;
+use crate::present::timeline::PlannedTrial;
 use crate::study::Seed;
 
 /// An attempt that was interrupted, and what it says.
@@ -43,11 +45,12 @@ impl Interrupted {
 
     /// Where the order of the whole run goes on. A trial that was cut off is shown again.
     ///
-    /// `order` has the images of the run's trials, `None` for a null trial, as they would be drawn now.
-    pub fn goes_on(&self, now: &Circumstances, order: &[Option<usize>]) -> Result<Continued, Error> {
+    /// `order` has the run's trials as they would be drawn now.
+    pub fn goes_on(&self, now: &Circumstances, order: &[Trial]) -> Result<Continued, Error> {
         let Beginning { protocol, continues, trials, .. } = &self.account.beginning;
         let before = continues.map_or(0, |continued| continued.first_trial);
-        let shown: Vec<Option<usize>> = trials.iter().map(|trial| trial.image).collect();
+        let drawn = |planned: &PlannedTrial| Trial { image: planned.image, is_one_back: planned.is_one_back };
+        let shown: Vec<Trial> = trials.iter().map(drawn).collect();
         let other = |what| Err(Error::CannotResume { attempt: self.attempt.to_string(), what });
         if now.image_set_sha256 != self.account.beginning.image_set_sha256 {
             return other("the image set");
@@ -77,12 +80,15 @@ mod tests {
     use super::*;
     use crate::present::clock::Moment;
     use crate::present::journal::{Row, tests as journals};
+    use crate::present::order::tests::of_images;
     use crate::present::protocol::tests::sound;
     use crate::study::bids::RunName;
 
-    const ORDER: [Option<usize>; 4] = [Some(0), Some(1), None, Some(0)];
+    fn order() -> Vec<Trial> {
+        of_images(&[Some(0), Some(1), None, Some(0)]).trials
+    }
 
-    /// An attempt that shows the last three trials of [`ORDER`], of which `over` were over.
+    /// An attempt that shows the last three trials of [`order`], of which `over` were over.
     fn interrupted(over: usize) -> Interrupted {
         let run = RunName::parse("sub-01_task-t_run-01").unwrap();
         let attempt = Attempt::next(std::path::Path::new("/nonexistent"), &run).unwrap();
@@ -102,28 +108,28 @@ mod tests {
     fn a_run_goes_on_after_the_last_trial_that_was_over_also_the_second_time() {
         let protocol = sound();
         for over in 0..3 {
-            let continued = interrupted(over).goes_on(&now(&protocol), &ORDER).unwrap();
+            let continued = interrupted(over).goes_on(&now(&protocol), &order()).unwrap();
             assert_eq!(continued, Continued { attempt: 1, first_trial: 1 + over });
         }
-        assert!(matches!(interrupted(3).goes_on(&now(&protocol), &ORDER), Err(Error::NothingLeft(_))));
+        assert!(matches!(interrupted(3).goes_on(&now(&protocol), &order()), Err(Error::NothingLeft(_))));
     }
 
     #[test]
     fn a_run_does_not_go_on_as_another_one() {
         let protocol = sound();
         let complaint =
-            |now: Circumstances, order: &[Option<usize>]| interrupted(1).goes_on(&now, order).unwrap_err().to_string();
-        let what = complaint(Circumstances { seed: Seed(8), ..now(&protocol) }, &ORDER);
+            |now: Circumstances, order: &[Trial]| interrupted(1).goes_on(&now, order).unwrap_err().to_string();
+        let what = complaint(Circumstances { seed: Seed(8), ..now(&protocol) }, &order());
         assert_eq!(what, "sub-01_task-t_run-01, attempt 1 cannot be resumed: the seed was another then");
-        assert!(complaint(Circumstances { image_set_sha256: "12", ..now(&protocol) }, &ORDER).contains("image set"));
-        assert!(complaint(Circumstances { emulated: true, ..now(&protocol) }, &ORDER).contains("emulated"));
-        assert!(complaint(now(&protocol), &[None; 4]).contains("the order"));
+        assert!(complaint(Circumstances { image_set_sha256: "12", ..now(&protocol) }, &order()).contains("image set"));
+        assert!(complaint(Circumstances { emulated: true, ..now(&protocol) }, &order()).contains("emulated"));
+        assert!(complaint(now(&protocol), &of_images(&[None; 4]).trials).contains("the order"));
         let mut other = sound();
-        other.trials.soa_s = 2.0;
-        assert!(complaint(now(&other), &ORDER).contains("the protocol"));
+        other.trials.image_s = 0.25;
+        assert!(complaint(now(&other), &order()).contains("the protocol"));
         let mut wired_otherwise = sound();
         wired_otherwise.trigger =
             crate::present::protocol::TriggerSetup::Keyboard(crate::present::protocol::KeySetup { key: 't' });
-        assert!(interrupted(1).goes_on(&now(&wired_otherwise), &ORDER).is_ok());
+        assert!(interrupted(1).goes_on(&now(&wired_otherwise), &order()).is_ok());
     }
 }

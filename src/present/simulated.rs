@@ -1,13 +1,15 @@
-//! A display and a trigger on a virtual clock: what happens there is exact. And an allocator that counts.
+//! A display without a screen and a trigger without a line, on a virtual clock: what happens there is exact.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+#[cfg(test)]
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::present::clock::Moment;
 use crate::present::display::{Display, Flip, Scene};
 use crate::present::error::Error;
+#[cfg(test)]
 use crate::present::trigger::{Signal, Trigger};
 use crate::study::OnsetSource;
 
@@ -21,6 +23,7 @@ pub struct SimulatedDisplay {
     refresh_hz: f64,
     refreshes: u64,
     stalls: HashMap<u64, u64>,
+    is_waited_for: bool,
     abort_at: Option<Moment>,
     /// What was shown when.
     pub shown: Vec<(Moment, Scene)>,
@@ -35,17 +38,27 @@ impl SimulatedDisplay {
             refresh_hz,
             refreshes: 0,
             stalls: stalls.iter().copied().collect(),
+            is_waited_for: false,
             abort_at: None,
             shown: Vec::new(),
         }
     }
 
+    /// A screen of which each refresh is waited for by the machine's clock, as beside a trigger that is real. It stamps
+    /// them as they are due: a machine that is busy makes none late.
+    pub fn waited_for(refresh_hz: f64, stalls: &[(u64, u64)]) -> SimulatedDisplay {
+        let clock = Rc::new(Cell::new(Moment::now()));
+        SimulatedDisplay { is_waited_for: true, ..SimulatedDisplay::new(clock, refresh_hz, stalls) }
+    }
+
     /// The user aborts at a moment.
+    #[cfg(test)]
     pub fn abort_at(&mut self, moment: Moment) {
         self.abort_at = Some(moment);
     }
 
     /// Takes the memory for so many frames now.
+    #[cfg(test)]
     pub fn reserve(&mut self, frames: usize) {
         self.shown.reserve(frames);
     }
@@ -64,6 +77,9 @@ impl Display for SimulatedDisplay {
         self.refreshes += 1;
         self.refreshes += self.stalls.get(&self.refreshes).copied().unwrap_or(0);
         let at = self.refresh(self.refreshes);
+        if self.is_waited_for {
+            std::thread::sleep(at.remaining());
+        }
         self.clock.set(at);
         self.shown.push((at, scene));
         Ok(Flip { at, source: OnsetSource::Simulated })
@@ -75,11 +91,13 @@ impl Display for SimulatedDisplay {
 }
 
 /// Signals at given moments of a virtual clock.
+#[cfg(test)]
 pub struct SimulatedTrigger {
     clock: VirtualClock,
     signals: VecDeque<Signal>,
 }
 
+#[cfg(test)]
 impl SimulatedTrigger {
     /// Signals in the order of their moments.
     pub fn new(clock: VirtualClock, signals: impl IntoIterator<Item = Signal>) -> SimulatedTrigger {
@@ -87,43 +105,10 @@ impl SimulatedTrigger {
     }
 }
 
+#[cfg(test)]
 impl Trigger for SimulatedTrigger {
     fn poll(&mut self) -> Option<Signal> {
         let (Signal::Pulse(at) | Signal::OtherByte(at, _) | Signal::Lost(at)) = *self.signals.front()?;
         if at <= self.clock.get() { self.signals.pop_front() } else { None }
-    }
-}
-
-thread_local! {
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How often this thread has asked for memory so far.
-pub fn times_memory_was_taken() -> u64 {
-    TAKEN.get()
-}
-
-struct CountingAllocator;
-
-#[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-// SAFETY: all is left to the system's allocator; counting takes no memory and does not panic.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TAKEN.set(TAKEN.get() + 1);
-        // SAFETY: the caller's promise is the one asked for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        TAKEN.set(TAKEN.get() + 1);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::present::error::Error;
 use crate::present::protocol::{Background, Fixation, ImageSize, ScreenSetup};
-use crate::study::Picture;
+use crate::study::{ImageSet, Picture};
 
 /// Something that is drawn: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,45 @@ pub struct Place {
 }
 
 impl Sprite {
+    /// The images of a set, which must have the size that it states.
+    pub fn of_set(images: &ImageSet) -> Result<Vec<Sprite>, Error> {
+        let manifest = images.manifest();
+        let read = |image| {
+            let path = images.path(image);
+            let picture = Picture::read(&path)?;
+            let (found, expected) = ([picture.width, picture.height], manifest.size_px);
+            if found != expected {
+                let what =
+                    format!("expected {} x {} pixels, found {} x {}", expected[0], expected[1], found[0], found[1]);
+                return Err(Error::Picture { path, what });
+            }
+            Ok(Sprite::of(&picture))
+        };
+        manifest.images.iter().map(read).collect()
+    }
+
     /// All of a picture, opaque.
     pub fn of(picture: &Picture) -> Sprite {
         let rgba = picture.rgb.chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect();
         Sprite { width: picture.width, height: picture.height, rgba }
+    }
+
+    /// A bar of so many cm to hold a ruler to, black on white: a line at each cm, a longer one at every fifth.
+    pub fn ruler(width: u32, cm: u32) -> Sprite {
+        const LINE_PX: u32 = 2;
+        let height = (width / 12).max(8);
+        let mut rgba = vec![255; 4 * width as usize * height as usize];
+        for line in 0..=cm {
+            let length = if line % 5 == 0 { height } else { height / 2 };
+            let middle = (f64::from(line) * f64::from(width) / f64::from(cm)).round() as u32;
+            for x in middle.saturating_sub(LINE_PX / 2)..(middle + LINE_PX / 2).min(width) {
+                for y in 0..length {
+                    let pixel = 4 * (y * width + x) as usize;
+                    rgba[pixel..pixel + 3].fill(0);
+                }
+            }
+        }
+        Sprite { width, height, rgba }
     }
 
     /// A filled circle with a hard edge that touches the borders.
@@ -104,6 +139,11 @@ impl Geometry {
         whole_pixels(size_mm(fixation.diameter_deg, self.distance_mm) / self.pixel_mm)
     }
 
+    /// A length on the screen in whole pixels: at least 1.
+    pub fn length_px(&self, length_mm: f64) -> u32 {
+        whole_pixels(length_mm / self.pixel_mm)
+    }
+
     /// A length on the screen in degrees of visual angle.
     pub fn degrees(&self, pixels: u32) -> f64 {
         visual_angle_deg(f64::from(pixels) * self.pixel_mm, self.distance_mm)
@@ -156,6 +196,15 @@ mod tests {
         assert_eq!(Place::centred([100, 51], [201, 100]).unwrap(), Place { x: 50, y: 24, width: 100, height: 51 });
         let error = Place::centred([300, 51], [201, 100]).unwrap_err().to_string();
         assert!(error.contains("300 x 51") && error.contains("201 x 100"));
+    }
+
+    #[test]
+    fn a_ruler_has_a_line_at_each_cm_up_to_its_ends() {
+        let ruler = Sprite::ruler(200, 10);
+        let height =
+            |x: u32| (0..ruler.height).filter(|y| ruler.rgba[4 * (y * ruler.width + x) as usize] == 0).count() as u32;
+        assert_eq!([0, 20, 99, 100, 199].map(height), [16, 8, 16, 16, 16]);
+        assert_eq!((0..200).filter(|&x| height(x) > 0).count(), 20);
     }
 
     #[test]

@@ -142,12 +142,16 @@ impl EmulatedScanner {
 
     /// Begins to send: the first pulse after `delay_s`, one each TR, `pulses` in all.
     pub fn start(&mut self, byte: u8, delay_s: f64, tr_s: f64, pulses: u32) {
+        let first = Moment::now().plus(delay_s);
+        self.send(byte, (0..pulses).map(move |pulse| first.plus(f64::from(pulse) * tr_s)));
+    }
+
+    /// Begins to send a pulse at each of these moments, which ascend.
+    pub fn send(&mut self, byte: u8, moments: impl Iterator<Item = Moment> + Send + 'static) {
         let mut terminal = self.terminal.take().expect("a scanner is started once");
         let (stop, stopped) = channel();
-        let first = Moment::now().plus(delay_s);
         let sender = std::thread::spawn(move || {
-            for pulse in 0..pulses {
-                let due = first.plus(f64::from(pulse) * tr_s);
+            for due in moments {
                 // Only the end of the wait, not a word or a hang-up, is the time to send.
                 if stopped.recv_timeout(due.remaining()) != Err(std::sync::mpsc::RecvTimeoutError::Timeout)
                     || terminal.write_all(&[byte]).is_err()

@@ -75,6 +75,11 @@ impl JournalFile {
         }
     }
 
+    /// The same file, behind another medium.
+    pub fn behind(self, medium: impl FnOnce(Box<dyn Medium>) -> Box<dyn Medium>) -> JournalFile {
+        JournalFile { path: self.path, medium: medium(self.medium) }
+    }
+
     /// Writes the beginning of a run; an error if the disk does not keep it.
     pub fn begin(mut self, beginning: &Beginning) -> Result<Writer, Error> {
         let (mut lines, mut text) = (Lines::default(), Vec::new());
@@ -495,10 +500,10 @@ mod tests {
     fn a_run_that_cannot_begin_on_a_full_disk_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j.jsonl");
-        let JournalFile { path, .. } = JournalFile::create(&path).unwrap();
         let disk = MoodyDisk::new();
         disk.be(Mood::Full(10));
-        let failed = JournalFile { path: path.clone(), medium: Box::new(disk) }.begin(&journals::beginning());
+        let file = JournalFile::create(&path).unwrap().behind(|_| Box::new(disk));
+        let failed = file.begin(&journals::beginning());
         let error = failed.err().unwrap().to_string();
         assert!(error.contains("cannot write") && error.contains("j.jsonl") && !path.exists(), "{error}");
     }

@@ -413,11 +413,16 @@ fn similarity_words(summary: &Summary) -> String {
 
 fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findings) -> RunPage {
     let name = run.name.to_string();
-    let images: Vec<String> = findings.set.manifest().images.iter().map(|image| image.name().to_owned()).collect();
+    let records = &findings.set.manifest().images;
+    let images: Vec<String> = records.iter().map(|image| image.name().to_owned()).collect();
+    // A repeat that was a target has its own trial type, and the hash of its image.
+    let is_of = |event: &crate::study::Event, image: &ImageRecord| {
+        image.name() == event.trial_type || event.image_sha256.as_ref() == Some(&image.sha256)
+    };
     let mark = |event: &crate::study::Event| Mark {
         onset_s: event.onset_s,
         duration_s: event.duration_s,
-        image: images.iter().position(|image| *image == event.trial_type),
+        image: records.iter().position(|image| is_of(event, image)),
     };
     let marks: Vec<Mark> = run.events.0.iter().map(mark).collect();
     let shown = Run {

@@ -1,7 +1,7 @@
 //! A run in figures: trials, onset errors, and what the presenting program says about triggers and flips.
 
 use crate::report::sources::PresentedRun;
-use crate::study::{FlipFacts, TriggerFacts};
+use crate::study::{FlipFacts, NULL, TriggerFacts};
 
 /// What a report says about one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ impl RunFigures {
     /// The figures of a run. Every fact but the events themselves may be missing.
     pub fn of(run: &PresentedRun) -> RunFigures {
         let events = &run.events.0;
-        let null_trials = events.iter().filter(|event| event.trial_type == "null").count();
+        let null_trials = events.iter().filter(|event| event.trial_type == NULL).count();
         let planned = |event: &crate::study::Event| {
             event.planned_onset_s.map(|planned| (planned, (event.onset_s - planned) * 1000.0))
         };

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::brain::{Mask, Series, hrf, nifti_file};
+use crate::brain::{Mask, Series, nifti_file};
+use crate::glm::hrf;
 use crate::simulate::anatomy::Region;
 use crate::simulate::noise::Noise;
 use crate::study::bids::{self, DatasetType, Label, RunName};

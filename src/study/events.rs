@@ -12,6 +12,21 @@ use crate::study::{
     verdict::{GridFit, Verdict},
 };
 
+/// The `trial_type` of a trial without image.
+pub const NULL: &str = "null";
+
+/// The `trial_type` of an image that was just shown and is shown again as a target.
+pub const ONE_BACK: &str = "one_back";
+
+/// The `trial_type` of a trial: the name of its image, [`NULL`] where there is none, [`ONE_BACK`] for a target's repeat.
+pub fn trial_type(image: Option<&str>, is_one_back: bool) -> &str {
+    match image {
+        None => NULL,
+        Some(_) if is_one_back => ONE_BACK,
+        Some(name) => name,
+    }
+}
+
 /// The rows of an `events.tsv`, sorted by onset.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Events(pub Vec<Event>);
@@ -23,7 +38,7 @@ pub struct Event {
     pub onset_s: f64,
     /// Seconds, at least 0.
     pub duration_s: f64,
-    /// The condition: an image's name, or `null` for a trial without image.
+    /// The condition: an image's name, [`NULL`] or [`ONE_BACK`].
     pub trial_type: String,
     /// The image's file below `/stimuli`.
     pub stim_file: Option<String>,
@@ -114,7 +129,11 @@ pub struct FlipFacts {
 const COLUMNS: [(&str, &str, Option<&str>); 8] = [
     ("onset", "Onset of the event, from the first stored volume of the run", Some("s")),
     ("duration", "Duration of the event", Some("s")),
-    ("trial_type", "Name of the image shown, or null for a trial without image", None),
+    (
+        "trial_type",
+        "Name of the image shown; null: no image; one_back: the image before, shown again as a target",
+        None,
+    ),
     ("stim_file", "File of the image, below /stimuli", None),
     ("image_sha256", "SHA-256 of the image's file", None),
     ("planned_onset", "Onset that the timeline asked for", Some("s")),

@@ -41,6 +41,12 @@ pub enum Stream {
     ModelViews = 12,
     /// The views that an ascent is checked on.
     CheckViews = 13,
+    /// How far apart the trials of a run are.
+    TrialIntervals = 14,
+    /// What the participant of a run is to respond to.
+    Targets = 15,
+    /// The plain orders that an order is compared with.
+    PlainOrders = 16,
 }
 
 impl Seed {

@@ -7,8 +7,8 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use crate::analyze::first_level::basis::product;
 use crate::analyze::first_level::sums::Sums;
+use crate::glm::product;
 
 /// Autocorrelations are rounded towards 0 to one part in so many.
 const BINS: f64 = 100.0;

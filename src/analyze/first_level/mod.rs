@@ -2,12 +2,9 @@
 //! trial, and contrasts of them, come out. The series is streamed: of each voxel only sums over the volumes are kept.
 
 mod ar1;
-mod basis;
 mod confounds;
 mod contrast;
 mod covariance;
-mod design;
-mod drift;
 mod maps;
 #[cfg(test)]
 mod nilearn;
@@ -30,13 +27,12 @@ pub use sums::VoxelRows;
 pub use trial::Trial;
 
 use crate::analyze::first_level::ar1::Ar1;
-use crate::analyze::first_level::basis::product;
-use crate::analyze::first_level::design::{Condition, Design, Factored};
 use crate::analyze::first_level::single_trial::Others;
 use crate::analyze::first_level::sums::{BATCH, Sums};
 use crate::analyze::plan::{Estimate, FirstLevel, Noise, Signal};
 use crate::brain;
 use crate::brain::nifti_file::SeriesReader;
+use crate::glm::{Condition, Design, Factored, product};
 use crate::study::Event;
 
 /// What is estimated of a run, known to be determined, and how.
@@ -89,27 +85,21 @@ impl Model {
         times_s: &[f64],
     ) -> Result<Model, String> {
         let trials = Trial::all(images, events);
-        let of_image = |(image, name): (usize, &String)| {
-            let shown = trials.iter().filter(|trial| trial.image == image);
-            Condition { name: name.clone(), events_s: shown.map(|trial| (trial.onset_s, trial.duration_s)).collect() }
-        };
         let conditions: Vec<Condition> = match plan.estimate {
             Estimate::Lsa => single_trial::conditions(images, &trials),
-            _ => images.iter().enumerate().map(of_image).collect(),
+            _ => Condition::of_images(images, events),
         };
-        let design = Design::new(plan, &conditions, confounds, times_s);
+        let design = Design::of(plan.assumptions(), &conditions, confounds, times_s);
         let factored = design.factored()?;
         let columns = factored.columns();
         let contrasts: Vec<Vec<f64>> =
             plan.contrasts.values().map(|weights| factored.contrast(&in_order(weights, images))).collect();
-        let one = |place: usize| (0..conditions.len()).map(|at| f64::from(u8::from(at == place))).collect::<Vec<f64>>();
         let separate = |others| single_trial::rows(plan, others, images, &trials, design.nuisance(), times_s);
         let fit = match plan.estimate {
             Estimate::Lss => Fit::Rows(separate(Others::ByImage)?),
             Estimate::LssTwoRegressor => Fit::Rows(separate(Others::Together)?),
             Estimate::Image | Estimate::Lsa => {
-                let estimates: Vec<Vec<f64>> =
-                    (0..conditions.len()).map(|place| factored.contrast(&one(place))).collect();
+                let estimates: Vec<Vec<f64>> = (0..conditions.len()).map(|place| factored.response(place)).collect();
                 match plan.noise == Noise::Ols && contrasts.is_empty() {
                     true => Fit::Rows(estimates.iter().map(|estimate| factored.estimator(estimate)).collect()),
                     false => Fit::OnBasis { factored, estimates, contrasts },

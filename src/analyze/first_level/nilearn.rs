@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::analyze::first_level::tests::plan;
 use crate::analyze::reference;
-use crate::brain::hrf::Hrf;
 use crate::brain::{Mask, nifti_file};
+use crate::glm::hrf::Hrf;
 use crate::study::Events;
 use crate::study::table::Table;
 
@@ -53,17 +53,11 @@ impl Reference {
 
     fn design(&self, plan: &FirstLevel) -> Design {
         let trials = Trial::all(&self.images, &self.events.0);
-        let of_image = |image: usize| trials.iter().filter(move |trial| trial.image == image);
         let conditions = match plan.estimate {
             Estimate::Lsa => single_trial::conditions(&self.images, &trials),
-            _ => (0..IMAGES)
-                .map(|image| Condition {
-                    name: self.images[image].clone(),
-                    events_s: of_image(image).map(|trial| (trial.onset_s, trial.duration_s)).collect(),
-                })
-                .collect(),
+            _ => Condition::of_images(&self.images, &self.events.0),
         };
-        Design::new(plan, &conditions, &self.confounds, &self.times_s(plan))
+        Design::of(plan.assumptions(), &conditions, &self.confounds, &self.times_s(plan))
     }
 
     /// A map of the reference at the mask's voxels, one vector a volume.

@@ -1,11 +1,9 @@
 //! The response to every single trial, each in a model of its own: least squares, separate (Mumford et al. 2012,
 //! doi 10.1016/j.neuroimage.2011.08.076).
 
-use crate::analyze::first_level::basis::{Basis, product};
-use crate::analyze::first_level::design::Condition;
 use crate::analyze::first_level::trial::Trial;
 use crate::analyze::plan::FirstLevel;
-use crate::brain::hrf;
+use crate::glm::{Basis, Condition, hrf, product};
 
 /// What stands beside the target trial in its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Slow drifts of the signal, as nilearn 0.14 makes them.
 
-use crate::analyze::first_level::basis::Basis;
+use crate::glm::basis::Basis;
 
 /// Discrete cosines up to `high_pass_hz` (as SPM's), each of length 1, slowest first.
 pub fn cosines(high_pass_hz: f64, times_s: &[f64]) -> Vec<Vec<f64>> {

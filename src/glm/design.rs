@@ -1,12 +1,25 @@
 //! The design matrix of a run: what the GLM takes the series to be made of.
 
-use crate::analyze::first_level::basis::{Basis, product};
-use crate::analyze::first_level::drift;
-use crate::analyze::plan::FirstLevel;
-use crate::brain::hrf;
+use crate::glm::basis::{Basis, product};
+use crate::glm::drift;
+use crate::glm::hrf::{self, Derivatives, Hrf};
+use crate::study::Event;
 
 /// Columns are multiples of each other where the cosine of their angle is nearer to 1 than this.
 const PARALLEL: f64 = 1e-12;
+
+/// What a design assumes, beside its events and confounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assumptions {
+    /// The haemodynamic response.
+    pub hrf: Hrf,
+    /// What is modelled of it beside its canonical form.
+    pub derivatives: Derivatives,
+    /// Cosines up to this frequency are among the columns, in Hz, at least 0.
+    pub high_pass_hz: f64,
+    /// Polynomials of the time up to this order are among the columns.
+    pub polynomial_order: u32,
+}
 
 /// What one column of interest (with its derivatives) is the response to: the events of an image, or one trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,39 +55,85 @@ pub struct Factored {
     step: usize,
 }
 
+impl Condition {
+    /// For each image its events.
+    pub fn of_images(images: &[String], events: &[Event]) -> Vec<Condition> {
+        let of_image = |image: &String| {
+            let shown = events.iter().filter(|event| event.trial_type == *image);
+            Condition { name: image.clone(), events_s: shown.map(|event| (event.onset_s, event.duration_s)).collect() }
+        };
+        images.iter().map(of_image).collect()
+    }
+}
+
 impl Design {
-    /// The design of a run of volumes at `times_s`: the conditions convolved with the plan's response, then confounds (a
-    /// name and a value for each volume), the plan's drifts, and a constant.
+    /// The design of a run of volumes at `times_s` with SPM's canonical response: for each image its events, then confounds (a
+    /// name and a value for each volume), cosine drifts up to `high_pass_hz`, and a constant.
     ///
     /// # Panics
     /// If there are fewer than two volumes.
     pub fn new(
-        plan: &FirstLevel,
+        images: &[String],
+        events: &[Event],
+        confounds: Vec<(String, Vec<f64>)>,
+        high_pass_hz: f64,
+        times_s: &[f64],
+    ) -> Design {
+        let assumptions =
+            Assumptions { hrf: Hrf::Spm, derivatives: Derivatives::None, high_pass_hz, polynomial_order: 0 };
+        Design::of(assumptions, &Condition::of_images(images, events), &confounds, times_s)
+    }
+
+    /// The design of a run of volumes at `times_s`: the conditions convolved with the response, then confounds (a name and a
+    /// value for each volume), drifts, and a constant.
+    ///
+    /// # Panics
+    /// If there are fewer than two volumes.
+    pub fn of(
+        assumptions: Assumptions,
         conditions: &[Condition],
         confounds: &[(String, Vec<f64>)],
         times_s: &[f64],
     ) -> Design {
+        let Assumptions { hrf, derivatives, high_pass_hz, polynomial_order } = assumptions;
         let volumes = times_s.len();
         let (mut names, mut columns) = (Vec::new(), Vec::new());
-        let suffixes = plan.derivatives.suffixes();
         for condition in conditions {
             names.push(condition.name.clone());
-            names.extend(suffixes.iter().map(|suffix| format!("{}_{suffix}", condition.name)));
-            columns.extend(hrf::regressors(plan.hrf, plan.derivatives, &condition.events_s, times_s));
+            names.extend(derivatives.suffixes().iter().map(|suffix| format!("{}_{suffix}", condition.name)));
+            columns.extend(hrf::regressors(hrf, derivatives, &condition.events_s, times_s));
         }
-        let nuisance = nuisance(plan, confounds, times_s);
-        for (name, values) in nuisance {
+        for (name, values) in confounds {
             assert_eq!(values.len(), volumes, "a confound's value for each volume");
-            names.push(name);
-            columns.push(values);
+            names.push(name.clone());
+            columns.push(values.clone());
         }
-        Design { step: 1 + suffixes.len(), conditions: conditions.len(), volumes, names, columns }
+        let mut drifts = drift::polynomials(polynomial_order, times_s);
+        drifts.extend(drift::cosines(high_pass_hz, times_s));
+        for (k, drift) in drifts.into_iter().enumerate() {
+            names.push(format!("drift_{}", k + 1));
+            columns.push(drift);
+        }
+        names.push("constant".into());
+        columns.push(vec![1.0; volumes]);
+        Design { step: 1 + derivatives.suffixes().len(), conditions: conditions.len(), volumes, names, columns }
     }
 
     /// The names of the columns.
-    #[cfg(test)]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The columns: a value for each volume.
+    pub fn columns(&self) -> &[Vec<f64>] {
+        &self.columns
+    }
+
+    /// The rows of the pseudoinverse that belong to the conditions: the product of row `i` with a series is the ordinary
+    /// least squares estimate of the response to condition `i`. An error message if they are not determined.
+    pub fn estimator(&self) -> Result<Vec<Vec<f64>>, String> {
+        let factored = self.factored()?;
+        Ok((0..self.conditions).map(|condition| factored.estimator(&factored.response(condition))).collect())
     }
 
     /// The columns of no interest: confounds, drifts, constant.
@@ -117,15 +176,6 @@ fn parallel(a: &[f64], b: &[f64]) -> bool {
     product(a, b).powi(2) >= (1.0 - PARALLEL) * product(a, a) * product(b, b)
 }
 
-fn nuisance(plan: &FirstLevel, confounds: &[(String, Vec<f64>)], times_s: &[f64]) -> Vec<(String, Vec<f64>)> {
-    let mut drifts = drift::polynomials(plan.polynomial_order, times_s);
-    drifts.extend(drift::cosines(plan.high_pass_hz, times_s));
-    let mut nuisance = confounds.to_vec();
-    nuisance.extend(drifts.into_iter().enumerate().map(|(k, drift)| (format!("drift_{}", k + 1), drift)));
-    nuisance.push(("constant".into(), vec![1.0; times_s.len()]));
-    nuisance
-}
-
 impl Factored {
     /// The number of columns.
     pub fn columns(&self) -> usize {
@@ -135,6 +185,13 @@ impl Factored {
     /// The orthonormal vectors Q, each a value for each volume. The first is the constant's.
     pub fn vectors(&self) -> &[Vec<f64>] {
         self.basis.vectors()
+    }
+
+    /// R^-T c for the response to one condition.
+    pub fn response(&self, condition: usize) -> Vec<f64> {
+        let mut wanted = vec![0.0; self.columns()];
+        wanted[condition * self.step] = 1.0;
+        self.of_columns(&wanted)
     }
 
     /// R^-T c for a contrast with one weight for each condition.
@@ -173,9 +230,11 @@ impl Factored {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
-    use crate::analyze::first_level::tests::plan;
+
+    const PLAIN: Assumptions =
+        Assumptions { hrf: Hrf::Spm, derivatives: Derivatives::None, high_pass_hz: 0.0, polynomial_order: 0 };
 
     fn times(volumes: usize, tr_s: f64, start_s: f64) -> Vec<f64> {
         (0..volumes).map(|t| start_s + t as f64 * tr_s).collect()
@@ -189,27 +248,18 @@ pub mod tests {
         ["a", "b"].map(condition).to_vec()
     }
 
-    impl Design {
-        /// The values of each column.
-        pub fn columns(&self) -> &[Vec<f64>] {
-            &self.columns
-        }
-    }
-
     #[test]
     fn an_estimator_takes_its_own_column_as_one_and_the_others_as_zero() {
         let events: Vec<(f64, &str)> = (0..8).map(|k| (4.0 + 9.0 * f64::from(k), ["a", "b"][k as usize % 2])).collect();
         let ramp = [("ramp".to_owned(), (0..50).map(|t| f64::from(t * t) * 1e3).collect())];
-        for derivatives in ["none", "time_and_dispersion"] {
-            let plan = plan(&format!("confounds = []\nderivatives = {derivatives:?}\npolynomial_order = 1"));
-            let design = Design::new(&plan, &conditions(&events), &ramp, &times(50, 2.0, 0.0));
-            let factored = design.factored().unwrap();
-            for condition in 0..2 {
-                let row = factored.estimator(&factored.contrast(&[0, 1].map(|c| f64::from(u8::from(c == condition)))));
+        for derivatives in [Derivatives::None, Derivatives::TimeAndDispersion] {
+            let assumptions = Assumptions { derivatives, high_pass_hz: 0.01, ..PLAIN };
+            let design = Design::of(assumptions, &conditions(&events), &ramp, &times(50, 2.0, 0.0));
+            for (condition, row) in design.estimator().unwrap().iter().enumerate() {
                 for (column, values) in design.columns.iter().enumerate() {
                     let expected = f64::from(u8::from(condition * design.step == column));
                     let length = product(values, values).sqrt();
-                    assert!((product(&row, values) - expected).abs() < 1e-9 * length.max(1.0), "{column}");
+                    assert!((product(row, values) - expected).abs() < 1e-9 * length.max(1.0), "{column}");
                 }
             }
         }
@@ -220,8 +270,7 @@ pub mod tests {
         let design = |events: &[(f64, &str)], confounds: &[(&str, [f64; 30])], volumes: usize| {
             let confounds: Vec<(String, Vec<f64>)> =
                 confounds.iter().map(|(name, v)| ((*name).into(), v[..volumes].to_vec())).collect();
-            let plan = plan("confounds = []");
-            Design::new(&plan, &conditions(events), &confounds, &times(volumes, 2.0, 0.0)).factored().map(|_| ())
+            Design::of(PLAIN, &conditions(events), &confounds, &times(volumes, 2.0, 0.0)).factored().map(|_| ())
         };
         let sound = [(3.0, "a"), (23.0, "b")];
         assert!(design(&sound, &[], 30).is_ok());

@@ -1,0 +1,89 @@
+//! `layerprint check`: the gate before the participant goes in, and the self-test.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::cli::images;
+use crate::cli::present::Wiring;
+use crate::cli::progress::Terminal;
+use crate::present::{self, Finding, Gate, Judgement, Protocol};
+
+/// Check what a session needs before the participant goes in.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The protocol of the session
+    #[arg(required_unless_present = "faults")]
+    protocol: Option<PathBuf>,
+    /// The folder of the image set [default: the one that comes with the program]
+    #[arg(long, value_name = "SET")]
+    images: Option<PathBuf>,
+    /// The BIDS dataset that the runs will become a part of: its disk is looked at, and the record is kept there
+    #[arg(long, value_name = "BIDS_DIR")]
+    out: Option<PathBuf>,
+    /// The number of runs that the disk must have room for
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long the scanner's pulses are waited for, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    wait: u32,
+    #[command(flatten)]
+    wiring: Wiring,
+    /// Instead: make the faults that a session can meet, and see that each is found. Needs neither screen nor scanner
+    #[arg(long, conflicts_with_all = ["protocol", "images", "out"])]
+    faults: bool,
+    /// What the self-test starts, to kill it
+    #[arg(long, hide = true, value_name = "DIR", requires = "faults")]
+    until_killed: Option<PathBuf>,
+}
+
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { protocol, images, out, runs, wait, wiring, until_killed, .. } = arguments;
+    if let Some(dataset) = until_killed {
+        return Ok(present::rehearse_until_killed(&dataset)?);
+    }
+    let Some(protocol) = protocol else {
+        return conclude(&present::faults(show)?);
+    };
+    let protocol = Protocol::read(&protocol)?;
+    let gate = Gate {
+        protocol: &protocol,
+        images: images::chosen(images.as_deref()),
+        dataset: out.as_deref(),
+        runs,
+        scanner: wiring.scanner(),
+        screen: wiring.screen(),
+        patience_s: f64::from(wait),
+    };
+    let passage = present::gate(&gate, &Terminal, &mut show)?;
+    match &passage.record {
+        Some(record) => println!("record: {}", record.display()),
+        None => println!("no record is kept: --out says where the data will be"),
+    }
+    conclude(&passage.findings)
+}
+
+/// A line for each finding, and what to do about it.
+fn show(finding: &Finding) {
+    let word = match finding.judgement {
+        Judgement::Pass => "pass",
+        Judgement::Look => "look",
+        Judgement::Warn => "WARN",
+        Judgement::Fail => "FAIL",
+    };
+    println!("{word}  {:<30}{}", finding.subject, finding.found);
+    if let Some(advice) = &finding.advice {
+        println!("{:36}{advice}", "");
+    }
+}
+
+/// The sum of all findings; an error where one of them failed.
+fn conclude(findings: &[Finding]) -> anyhow::Result<()> {
+    let count = |judgement| findings.iter().filter(|finding| finding.judgement == judgement).count();
+    let [passed, warned, failed] = [Judgement::Pass, Judgement::Warn, Judgement::Fail].map(count);
+    println!("{passed} passed, {warned} warned, {failed} failed");
+    if failed > 0 {
+        bail!("{failed} of {} checks failed", findings.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Whether the scanner's pulses arrive, and how regular they are.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::present::check::finding::Finding;
+use crate::present::clock::Moment;
+use crate::present::error::Error;
+use crate::present::protocol::{Protocol, Pulses};
+use crate::present::pulses::{self, Expected};
+use crate::present::trigger::{Signal, Trigger};
+use crate::study::{Fault, GridFit, Stage};
+
+/// So many pulses are waited for, where the protocol has so many.
+const PULSES: usize = 5;
+
+/// What came of the trigger.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Heard {
+    /// The pulses, in seconds from the first.
+    pub pulses_s: Vec<f64>,
+    /// Bytes that are not the trigger's, and how often each came.
+    pub other_bytes: BTreeMap<u8, u32>,
+    /// Whether the port went away.
+    pub is_lost: bool,
+}
+
+/// How many pulses are waited for.
+pub fn wanted(protocol: &Protocol) -> usize {
+    if protocol.pulses == Pulses::FirstVolume { 1 } else { PULSES }
+}
+
+/// Listens until enough pulses came, the port is gone, or `goes_on`, which is called between, says no.
+pub fn listen(
+    trigger: &mut dyn Trigger,
+    wanted: usize,
+    stage: &dyn Stage,
+    mut goes_on: impl FnMut() -> Result<bool, Error>,
+) -> Result<Heard, Error> {
+    let mut heard = Heard::default();
+    let mut first: Option<Moment> = None;
+    while heard.pulses_s.len() < wanted && !heard.is_lost {
+        while let Some(signal) = trigger.poll() {
+            match signal {
+                Signal::Pulse(at) => {
+                    heard.pulses_s.push(at.seconds_since(*first.get_or_insert(at)));
+                    stage.advance(1);
+                }
+                Signal::OtherByte(_, byte) => *heard.other_bytes.entry(byte).or_default() += 1,
+                Signal::Lost(_) => heard.is_lost = true,
+            }
+        }
+        if !goes_on()? {
+            break;
+        }
+    }
+    Ok(heard)
+}
+
+/// What the pulses say.
+pub fn pulses(protocol: &Protocol, source: &str, heard: &Heard) -> (Finding, Option<GridFit>) {
+    const SUBJECT: &str = "pulses";
+    let Heard { pulses_s, other_bytes, is_lost } = heard;
+    let count = pulses_s.len();
+    if *is_lost {
+        let advice = "look at the cable and the box's power";
+        return (Finding::fail(SUBJECT, format!("{source} went away after {count} pulses"), advice), None);
+    }
+    if count == 0 {
+        let others = match other_bytes.iter().max_by_key(|(_, count)| **count) {
+            Some((byte, count)) => format!(", but {count} times the byte {byte:#04x}: is that the trigger's?"),
+            None => String::new(),
+        };
+        let advice = "send a pulse by hand or with a phantom; look at the cable, the box's mode, baud and byte";
+        return (Finding::fail(SUBJECT, format!("none came from {source}{others}"), advice), None);
+    }
+    let expected = Expected { interval_s: protocol.pulse_interval_s(), pulses: count as u32, per_volume: 1 };
+    let judgement = pulses::judge(pulses_s, &expected, false);
+    // They are not those of a run: how many there are says nothing.
+    let mut faults = judgement.verdict.faults().iter().filter(|fault| !matches!(fault, Fault::Count { .. }));
+    let finding = match (faults.next(), judgement.fit) {
+        (Some(fault), fit) => {
+            let is_other = matches!(fault, Fault::OtherTr { .. });
+            let found = format!("{count} from {source}; {fault}");
+            match fit {
+                None if is_other => {
+                    Finding::fail(SUBJECT, found, "correct tr_s, pulses or the box; by hand it is no matter")
+                }
+                _ => Finding::warn(SUBJECT, found, "by hand it is no matter; otherwise look at the box and its cable"),
+            }
+        }
+        (None, Some(GridFit { interval_s, jitter_sd_ms, .. })) => Finding::pass(
+            SUBJECT,
+            format!(
+                "{count} from {source}, {interval_s:.4} s apart (expected {} s), jitter SD {jitter_sd_ms:.2} ms",
+                expected.interval_s
+            ),
+        ),
+        (None, None) if count >= wanted(protocol) => Finding::pass(SUBJECT, format!("{count} from {source}")),
+        (None, None) => Finding::warn(
+            SUBJECT,
+            format!("{count} from {source}: too few to know how far apart they come"),
+            "wait for more, with a phantom or by hand",
+        ),
+    };
+    (finding, judgement.fit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::check::finding::Judgement;
+    use crate::present::protocol::tests::sound;
+    use crate::study::Silent;
+
+    fn found(pulses_s: &[f64]) -> Finding {
+        pulses(&sound(), "/dev/x", &Heard { pulses_s: pulses_s.to_vec(), ..Heard::default() }).0
+    }
+
+    #[test]
+    fn regular_pulses_pass_with_interval_and_jitter_and_others_say_what_is_wrong() {
+        let regular = found(&[0.0, 1.0002, 2.0, 3.0, 4.0]);
+        assert_eq!(regular.judgement, Judgement::Pass);
+        assert!(regular.found.starts_with("5 from /dev/x, 1.0000 s apart (expected 1 s), jitter SD 0."), "{regular:?}");
+        let toggled = found(&[0.0, 2.0, 4.0, 6.0, 8.0]);
+        assert!(toggled.judgement == Judgement::Fail && toggled.found.contains("a box that toggles?"), "{toggled:?}");
+        assert_eq!(found(&[0.0, 1.0, 3.0, 4.0, 5.0]).judgement, Judgement::Warn);
+        assert_eq!(found(&[0.0, 1.0]).judgement, Judgement::Warn);
+    }
+
+    #[test]
+    fn where_no_pulse_came_the_bytes_that_did_are_named() {
+        let heard = Heard { other_bytes: [(b't', 4), (0, 1)].into(), ..Heard::default() };
+        let (finding, _) = pulses(&sound(), "/dev/x", &heard);
+        assert!(finding.judgement == Judgement::Fail && finding.found.contains("4 times the byte 0x74"), "{finding:?}");
+        let lost = Heard { is_lost: true, ..Heard::default() };
+        assert!(pulses(&sound(), "/dev/x", &lost).0.found.contains("went away"));
+    }
+
+    #[test]
+    fn listening_ends_with_enough_pulses_or_with_the_time() {
+        let mut scanner = crate::present::trigger::EmulatedScanner::new().unwrap();
+        let setup = crate::present::protocol::SerialSetup { port: scanner.port(), baud: 9600, byte: b'5' };
+        let mut trigger = crate::present::trigger::SerialTrigger::open(&setup).unwrap();
+        scanner.start(b'5', 0.0, 0.01, 3);
+        let pause = |left: &mut u32| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            *left -= 1;
+            Ok(*left > 0)
+        };
+        let mut left = 2000;
+        assert_eq!(listen(&mut trigger, 3, &Silent, || pause(&mut left)).unwrap().pulses_s.len(), 3);
+        let mut left = 10;
+        assert_eq!(listen(&mut trigger, 3, &Silent, || pause(&mut left)).unwrap(), Heard::default());
+    }
+}

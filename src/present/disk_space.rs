@@ -1,0 +1,114 @@
+//! How much room a run needs on a disk, and how much there is.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::present::error::Error;
+use crate::present::timeline::Timeline;
+use crate::study::{self, ImageSet};
+
+/// The line of a frame in the journal, of a pulse or of a trial's onset, is shorter.
+const ROW_BYTES: u64 = 128;
+
+/// A trial has two rows in the journal, a place in its first line, and one in the table and its copy that counts.
+const TRIAL_BYTES: u64 = 1024;
+
+/// The journal's first line without its trials, and the sidecar and its copy without the pulses.
+const RUN_BYTES: u64 = 64 * 1024;
+
+/// Room is asked for so many times over: a run may be repeated, and nothing else on the disk stands still.
+const TIMES: u64 = 2;
+
+/// Room on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// A folder that exists: the one asked for, or the first above it.
+    pub folder: PathBuf,
+    /// Bytes that this user may still write.
+    pub free: u64,
+    /// Whether this user may write there.
+    pub is_writable: bool,
+}
+
+/// The bytes that the journal and tables of a run take at the most, with several pulses each volume.
+pub fn of_run(timeline: &Timeline) -> u64 {
+    let rows = timeline.end_frame() + 64 * u64::from(timeline.volumes());
+    RUN_BYTES + ROW_BYTES * rows + TRIAL_BYTES * timeline.trials().len() as u64
+}
+
+/// The bytes of a set's images, which are copied once.
+pub fn of_images(images: &ImageSet) -> Result<u64, Error> {
+    let size = |image| {
+        let path = images.path(image);
+        std::fs::metadata(&path).map(|file| file.len()).map_err(study::Error::file("read", path))
+    };
+    Ok(images.manifest().images.iter().map(size).sum::<Result<u64, _>>()?)
+}
+
+/// The room where a folder is, or will be made.
+pub fn at(folder: &Path) -> Result<DiskSpace, Error> {
+    let absolute = std::path::absolute(folder).map_err(study::Error::file("read", folder))?;
+    let existing = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let refused = |source| study::Error::File { action: "find the free room of", path: existing.into(), source };
+    let path = CString::new(existing.as_os_str().as_bytes()).map_err(|error| refused(error.into()))?;
+    // SAFETY: all zeros are a statvfs.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a zero; the call writes what the pointer is to and nothing else.
+    if unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } != 0 {
+        return Err(refused(std::io::Error::last_os_error()).into());
+    }
+    // SAFETY: the path ends with a zero and is only read.
+    let is_writable = unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0;
+    Ok(DiskSpace { folder: existing.into(), free: found.f_bavail * found.f_frsize, is_writable })
+}
+
+/// An error where a folder has not twice the room that is needed.
+pub fn require(folder: &Path, needed: u64) -> Result<DiskSpace, Error> {
+    let space = at(folder)?;
+    let needed = TIMES * needed;
+    if space.free < needed {
+        return Err(Error::NoRoom { path: space.folder, free: space.free, needed });
+    }
+    Ok(space)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::present::clock::Moment;
+    use crate::present::journal::{self, Row, tests as journals};
+    use crate::present::order;
+    use crate::present::protocol::tests::sound;
+    use crate::study::bids::RunName;
+    use crate::study::{OnsetSource, Seed};
+
+    #[test]
+    fn a_run_takes_less_than_is_asked_for() {
+        let protocol = sound();
+        let names: Vec<String> = (1..=16).map(|image| format!("image_{image:02}")).collect();
+        let run = RunName::parse("sub-01_task-t_run-01").unwrap();
+        let order = order::draw(&names, &protocol, Seed(1), &run).unwrap();
+        let timeline = Timeline::plan(&protocol, &order, 60.0).unwrap();
+        let at_ns = Moment(u64::MAX);
+        let mut rows: Vec<Row> = (0..timeline.end_frame()).map(|frame| Row::Flip { at_ns, frame }).collect();
+        for trial in 0..timeline.trials().len() {
+            let frame = timeline.end_frame();
+            rows.push(Row::Onset { at_ns, frame, trial, source: OnsetSource::Estimated });
+            rows.push(Row::Offset { at_ns, frame, trial });
+        }
+        let beginning = journal::Beginning { trials: timeline.trials().to_vec(), ..journals::beginning() };
+        let written = journals::text(&beginning, &rows).len() as u64;
+        assert!(written < of_run(&timeline) && of_run(&timeline) < 3 * written + RUN_BYTES, "{written}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_has_the_room_of_the_one_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = at(&folder.path().join("not/yet")).unwrap();
+        assert!(space.folder == folder.path() && space.free > 0 && space.is_writable);
+        assert!(require(folder.path(), 1).is_ok());
+        let error = require(folder.path(), u64::MAX / 4).unwrap_err().to_string();
+        assert!(error.contains("too little room") && error.contains("are needed"), "{error}");
+    }
+}
