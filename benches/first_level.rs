@@ -86,6 +86,8 @@ fn model(plan: &FirstLevel) -> Model {
         duration_s: 1.0,
         trial_type: images[(7 * trial + trial / IMAGES) % IMAGES].clone(),
         stim_file: None,
+        response_time_s: None,
+        response_button: None,
         image_sha256: None,
         planned_onset_s: None,
         frames: None,

@@ -123,9 +123,8 @@ impl Study {
                 trial_type: shown.map_or("null".into(), image),
                 stim_file: shown.map(|shown| format!("set/{}.png", image(shown))),
                 image_sha256: shown.map(|shown| set.manifest().images[shown].sha256.clone()),
-                planned_onset_s: None,
                 frames: Some(60),
-                onset_source: None,
+                ..Event::default()
             }
         };
         let events = Events((0..2 * (IMAGES + 1)).map(event).collect());
@@ -292,6 +291,48 @@ fn planted_layers_are_found_where_they_are() {
 }
 
 #[test]
+fn the_group_level_reads_what_the_participants_left() {
+    let study = Study::new();
+    study.command().assert().success();
+    let group = "[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n";
+    std::fs::write(study.path("plan.toml"), format!("{PLAN}{group}")).unwrap();
+    let level = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.arg("analyze").arg(study.folder.path()).arg(study.path("maps")).arg("group");
+        command.arg("--plan").arg(study.path("plan.toml")).output().unwrap()
+    };
+    let error = String::from_utf8(level().stderr).unwrap();
+    assert!(error.contains("at least 2 participants, found 1"), "{error}");
+
+    // Two more brains, not quite the same.
+    for (label, weight) in [("02", 0.5), ("03", 0.8)] {
+        let func = study.path(format!("maps/sub-{label}/func"));
+        std::fs::create_dir_all(&func).unwrap();
+        for (path, bytes) in contents(&study.maps()) {
+            let name = path.file_name().unwrap().to_str().unwrap().replace("sub-01", &format!("sub-{label}"));
+            if name.contains("_stat-spearman_") && name.ends_with(".nii.gz") {
+                let mut map = nifti_file::read_volume(&path).unwrap();
+                map.data.iter_mut().for_each(|value| *value *= weight);
+                nifti_file::write_volume(&func.join(name), &map).unwrap();
+            } else {
+                std::fs::write(func.join(name), bytes).unwrap();
+            }
+        }
+    }
+    level().assert().success();
+    let summary: Value = file::read_json(&study.path("maps/group/task-layers_desc-group_summary.json")).unwrap();
+    assert_eq!((&summary["flips"], &summary["smallest_p"]), (&8.into(), &0.125.into()));
+    let undefined = self::summary(&study.maps(), "sub-01_task-layers")["undefined_centres"].as_u64().unwrap();
+    assert_eq!((&summary["voxels"], &summary["missing_voxels"]), (&(343 - undefined).into(), &0.into()));
+    let layers: Vec<&Value> = summary["layers"].as_array().unwrap().iter().map(|layer| &layer["name"]).collect();
+    assert_eq!(layers, ["conv1", "conv2_reduce"]);
+    let best = nifti_file::read_volume(&study.path("maps/group/task-layers_desc-bestlayer_dseg.nii.gz")).unwrap();
+    let of_one = nifti_file::read_volume(&study.maps().join("sub-01_task-layers_desc-bestlayer_dseg.nii.gz")).unwrap();
+    let same = (0..best.data.len()).filter(|&voxel| best.data[voxel] == of_one.data[voxel] || best.data[voxel] == 0.0);
+    assert_eq!(same.count(), best.data.len());
+}
+
+#[test]
 fn one_thread_and_eight_write_the_same_bytes() {
     let study = Study::new();
     let written = ["1", "8"].map(|threads| {
@@ -300,7 +341,8 @@ fn one_thread_and_eight_write_the_same_bytes() {
         std::fs::remove_dir_all(study.path("maps")).unwrap();
         written
     });
-    assert_eq!(written[0].len(), 15);
+    // Besides betas, best layers, counts and mask: of two layers the similarity and the residual, and three of reliability.
+    assert_eq!(written[0].len(), 25);
     assert!(written[0] == written[1]);
 }
 
@@ -502,9 +544,141 @@ fn trial_types_can_be_ignored_and_models_can_be_a_table() {
     assert_eq!(of_table["models_sha256"].as_str().unwrap().len(), 64);
 }
 
+/// A map of the analysis, at the voxels where it is defined.
+fn defined(study: &Study, name: &str) -> Vec<f32> {
+    let path = study.maps().join(format!("sub-01_task-layers_{name}_statmap.nii.gz"));
+    let volume = nifti_file::read_volume(&path).unwrap();
+    volume.data.into_iter().filter(|value| !value.is_nan()).collect()
+}
+
+#[test]
+fn permutations_find_the_planted_layers_and_readings_have_maps_of_their_own() {
+    let study = Study::new();
+    let more = "[residual]\nreadings = [\"all_others\", \"symmetric\", \"partial\"]\nregress = \"ranks\"\n\
+                [permutations]\ncount = 200\nseed = 4\n";
+    std::fs::write(study.path("plan.toml"), format!("{PLAN}{more}")).unwrap();
+    let output = study.command().output().unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    output.assert().success();
+    assert!(said.contains("residual on all other layers") && said.contains("200 permutations"), "{said}");
+    for layer in ["conv1", "conv2reduce"] {
+        let map = |stat: &str| defined(&study, &format!("stat-spearman{stat}_desc-{layer}"));
+        let found = map("");
+        for reading in ["allothers", "symmetric", "partial"] {
+            assert_eq!(map(reading).len(), found.len());
+        }
+        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfwelayers"));
+        assert_eq!([p.len(), fwe.len(), over_layers.len()], [found.len(); 3]);
+        for at in 0..found.len() {
+            assert!(1.0 / 201.0 - 1e-6 <= p[at] && p[at] <= fwe[at] && fwe[at] <= over_layers[at]);
+            assert!(over_layers[at] <= 1.0);
+        }
+        let significant = over_layers.iter().filter(|p| **p <= 0.05).count();
+        assert!(significant > 20, "{significant} of {}", found.len());
+        map("allothersp");
+    }
+    let summary = summary(&study.maps(), "sub-01_task-layers");
+    assert!(summary["collinearity"]["condition_number"].as_f64().unwrap() >= 1.0);
+    assert_eq!(summary["residual"].as_array().unwrap().len(), 3);
+    let retained = summary["residual"][0]["layers"][0]["retained_variance"].as_f64().unwrap();
+    let vif = summary["collinearity"]["vifs"][0].as_f64().unwrap();
+    assert!((retained * vif - 1.0).abs() < 1e-9);
+    // The two runs show the same patterns.
+    let split_half = defined(&study, "stat-splithalf_desc-reliability");
+    assert!(split_half.iter().sum::<f32>() / split_half.len() as f32 > 0.5);
+    let [lower, upper] =
+        ["lower", "upper"].map(|bound| defined(&study, &format!("stat-ceiling{bound}_desc-reliability")));
+    assert!(lower.iter().zip(&upper).all(|(lower, upper)| lower <= upper));
+}
+
+#[test]
+fn regions_take_the_place_of_searchlights() {
+    let study = Study::new();
+    let truth = study.path("derivatives/simulation/sub-01/func/sub-01_task-layers_desc-truth_dseg.nii.gz");
+    std::fs::write(study.path("plan.toml"), format!("{PLAN}[permutations]\ncount = 100\nseed = 4\n")).unwrap();
+    let output = study.command().arg("--regions").arg(&truth).output().unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    output.assert().success();
+    assert!(said.contains("2 regions"), "{said}");
+    let read = |name: &str| {
+        let path = study.maps().join(format!("sub-01_task-layers_desc-regions_{name}.tsv"));
+        std::fs::read_to_string(path)
+            .unwrap()
+            .lines()
+            .map(|line| line.split('\t').map(String::from).collect())
+            .collect()
+    };
+    let reliability: Vec<Vec<String>> = read("reliability");
+    assert_eq!(reliability.len(), 3);
+    for row in &reliability[1..] {
+        // A region is called by the layer that was planted in it.
+        assert_eq!((&row[0], row[3].as_str()), (&row[4], "n/a"), "{row:?}");
+        assert!(row[2].parse::<usize>().unwrap() < row[1].parse().unwrap());
+        assert!(row[5].parse::<f64>().unwrap() > 0.5);
+    }
+    let similarity: Vec<Vec<String>> = read("similarity");
+    assert_eq!(similarity.len(), 1 + 2 * 2 * 2);
+    let own = similarity.iter().find(|row| row[0] == row[1] && row[2] == "plain").unwrap();
+    assert!(own[3].parse::<f64>().unwrap() > 0.5 && own[5].parse::<f64>().unwrap() < 0.05, "{own:?}");
+    assert!(!study.maps().join("sub-01_task-layers_desc-searchlight_mask.nii.gz").exists());
+
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+    let elsewhere = study.path("atlas.nii.gz");
+    let Volume { mut grid, data } = nifti_file::read_volume(&truth).unwrap();
+    grid.affine[1][3] += 2.0;
+    nifti_file::write_volume(&elsewhere, &Volume { grid, data }).unwrap();
+    let output = study.command().arg("--regions").arg(&elsewhere).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("atlas.nii.gz") && text.contains("another grid"), "{text}");
+    assert!(!study.path("maps").exists());
+}
+
+#[test]
+fn cubes_distances_and_whitened_patterns_find_the_planted_layers() {
+    let study = Study::new();
+    for keys in [
+        "cube_voxels = 5\nmin_coverage = 0.3\nfirst_order = \"cosine\"\nsecond_order = \"kendalltaua\"\n",
+        "radius_mm = 6.0\nmin_coverage = 0.3\nfirst_order = \"crossnobis\"\nsecond_order = \"pearson\"\n",
+        "radius_mm = 6.0\nmin_coverage = 0.3\nfirst_order = \"crossnobis\"\nnoise = \"shrinkage_diag\"\n\
+         second_order = \"spearman\"\n",
+        "radius_mm = 6.0\nmin_coverage = 0.3\nnoise = \"diag\"\nsecond_order = \"spearman\"\n",
+    ] {
+        let plan = PLAN.split_inclusive("[searchlight]\n").next().unwrap();
+        std::fs::write(study.path("plan.toml"), format!("{plan}{keys}")).unwrap();
+        study.command().assert().success();
+        let summary = summary(&study.maps(), "sub-01_task-layers");
+        for region in summary["recovery"].as_array().unwrap() {
+            assert!(region["share"].as_f64().unwrap() > 0.7, "{keys}: {region}");
+        }
+        assert_eq!(summary["undefined"]["noise_covariance"], 0);
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+    }
+}
+
+#[test]
+fn choices_that_do_not_go_together_are_refused() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    let residual =
+        |readings: &str, regress: &str| format!("[residual]\nreadings = {readings}\nregress = {regress:?}\n");
+    let refuses = |text: String, says: &[&str]| {
+        std::fs::write(&plan, text).unwrap();
+        study.refuses(says);
+    };
+    let cosine = PLAN.replace("\"spearman\"", "\"cosine\"");
+    refuses(cosine + &residual("[\"all_others\"]", "values"), &["does not go together", "needs a correlation"]);
+    let pearson = PLAN.replace("\"spearman\"", "\"pearson\"");
+    refuses(pearson + &residual("[\"preceding\"]", "ranks"), &["does not go together", "regress"]);
+    refuses(PLAN.to_owned() + &residual("[\"partial\"]", "values"), &["partial correlation"]);
+    refuses(PLAN.replace("min_cov", "first_order = \"mahalanobis\"\nmin_cov"), &["plan.toml", "needs `noise`"]);
+    refuses(PLAN.replace("radius_mm = 6.0", "cube_voxels = 4"), &["plan.toml", "line 7", "odd number"]);
+    refuses(PLAN.replace("radius_mm = 6.0\n", ""), &["plan.toml", "`radius_mm`", "`cube_voxels`"]);
+    refuses(format!("{PLAN}[permutations]\ncount = 0\nseed = 1\n"), &["plan.toml", "from 1 to 1000000"]);
+}
+
 #[test]
 fn plans_that_come_with_the_project_are_sound() {
-    for name in ["demo", "haxby2001"] {
+    for name in ["demo", "haxby2001", "inherited"] {
         Plan::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name).join("plan.toml")).unwrap();
     }
 }
@@ -579,7 +753,7 @@ fn nibabel_agrees(bold: &Path, func: &Path) {
 import sys, glob, numpy, nibabel
 bold = nibabel.load(sys.argv[1])
 maps = sorted(glob.glob(sys.argv[2] + "/*.nii.gz"))
-assert len(maps) == 7, maps
+assert len(maps) == 13, maps
 for name in maps:
     image = nibabel.load(name)
     assert (image.affine == bold.affine).all(), (name, image.affine, bold.affine)

@@ -88,6 +88,7 @@ impl Study {
             planned_onset_s: Some(4.0 + 4.0 * k as f64),
             frames: Some(60),
             onset_source: Some(OnsetSource::Simulated),
+            ..Event::default()
         };
         let facts = RunFacts {
             emulated: true,

@@ -12,10 +12,13 @@ const FLOORS: [&[&str]; 5] = [
     &["cli"],
 ];
 
-const HOMES: [(&str, &str); 6] = [
+const HOMES: [(&str, &str); 9] = [
     ("nifti", "brain/nifti_file.rs"),
-    ("winit", "present/window"),
-    ("wgpu", "present/window"),
+    ("winit", "present/window/"),
+    ("wgpu", "present/window/"),
+    ("x11rb", "present/window/"),
+    ("wayland_client", "present/window/"),
+    ("wayland_protocols", "present/window/"),
     ("serialport", "present/"),
     ("tch", "synthesize/"),
     ("indicatif", "cli/progress.rs"),

@@ -161,9 +161,19 @@ fn write_image(set: &Path, index: usize) -> ImageRecord {
     ImageRecord { sha256: file::sha256(&fs::read(&path).unwrap()), file: name }
 }
 
+/// A server of displays that ends with this value.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A display for one test at a time: two software renderers at once would disturb each other's timing.
 struct XServer {
-    server: Child,
+    _server: Server,
     display: String,
     framebuffer: TempDir,
     _alone: MutexGuard<'static, ()>,
@@ -200,7 +210,7 @@ impl XServer {
             .unwrap();
         let mut number = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-        Some(XServer { server, display: format!(":{}", number.trim()), framebuffer, _alone: alone })
+        Some(XServer { _server: Server(server), display: format!(":{}", number.trim()), framebuffer, _alone: alone })
     }
 
     /// What is on the screen: width, and RGB row by row. Read from the server's own memory, in the format XWD.
@@ -224,10 +234,48 @@ impl XServer {
     }
 }
 
-impl Drop for XServer {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+/// A Wayland compositor without a screen, for one test at a time. It takes a frame every 17 ms.
+struct Weston {
+    server: Server,
+    _settings: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Weston {
+    /// The name of its socket in the folder for those.
+    const SOCKET: &str = "wayland-test";
+
+    fn start(runtime_folder: &Path) -> Option<Weston> {
+        let found = std::env::var_os("PATH")
+            .is_some_and(|paths| std::env::split_paths(&paths).any(|folder| folder.join("weston").is_file()));
+        if !found {
+            eprintln!("skipped: there is no weston (Debian package weston)");
+            return None;
+        }
+        let alone = alone();
+        let settings = tempfile::tempdir().unwrap();
+        let path = settings.path().join("weston.ini");
+        fs::write(&path, "[core]\nrepaint-window=17\nidle-time=0\n[shell]\nlocking=false\n").unwrap();
+        let server = Command::new("weston")
+            .args(["--backend=headless-backend.so", "--shell=desktop-shell.so", "--width=640", "--height=480"])
+            .arg(format!("--socket={}", Weston::SOCKET))
+            .arg(format!("--config={}", path.display()))
+            .env("XDG_RUNTIME_DIR", runtime_folder)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let weston = Weston { server: Server(server), _settings: settings, _alone: alone };
+        eventually("the compositor's socket", || runtime_folder.join(Weston::SOCKET).exists().then_some(()));
+        Some(weston)
+    }
+
+    /// It does not answer any more.
+    fn freeze(&self) {
+        // SAFETY: a signal to a process of ours.
+        assert_eq!(unsafe { libc::kill(self.server.0.id() as libc::pid_t, libc::SIGSTOP) }, 0);
     }
 }
 
@@ -333,6 +381,77 @@ fn a_rehearsal_on_a_virtual_display_is_a_whole_run_and_is_never_overwritten() {
     assert_eq!(files().1, before.1);
 }
 
+/// The protocol, with a box that sends states, three changes of the fixation, and two buttons.
+fn with_task() -> String {
+    let targets = "[targets.fixation_change]\ncount = 3\nduration_s = 0.2\nmin_distance_s = 0.9\nrgb = [0, 255, 0]\n";
+    let responses = "[responses]\ndebounce_s = 0.03\nwindow_s = 0.8\n\
+        buttons = { blue = { mask = 0x01 }, red = { mask = 0x02 } }\n";
+    let handshake = "handshake = [{ send = \"C\", answer = \"A\" }]\n";
+    let protocol = PROTOCOL.replace("byte = 0x35\n", &format!("mask = 0x10\n{handshake}"));
+    let fixation = "background = { grey = 77 }\nfixation = { diameter_deg = 0.5, rgb = [255, 0, 0] }\n";
+    format!("{}{targets}{responses}", protocol.replace("background = { grey = 77 }\n", fixation))
+}
+
+#[test]
+fn a_rehearsed_task_is_scored_and_has_its_targets_and_presses_in_the_table() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    let study = Study::new(&with_task());
+    let output = study.present(1, &["--emulate", "--virtual-display"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("of 3 targets responded to"), "{said}");
+
+    let facts = study.facts(1);
+    assert_eq!((facts.pulses_s.len(), facts.trigger.other_bytes), (9, 0), "{}", facts.trigger.verdict);
+    let events = study.events(1).0;
+    let of = |trial_type: &'static str| events.iter().filter(move |event| event.trial_type == trial_type);
+    assert_eq!(of("fixation_change").count(), 3);
+    assert!(of("fixation_change").all(|event| event.frames.is_some_and(|frames| (6..=18).contains(&frames))));
+    let responses = &facts.more["responses"];
+    assert_eq!(responses["presses"], of("button_press").count());
+    assert!(of("button_press").all(|event| event.response_button.as_deref() == Some("blue")));
+    let hits = of("fixation_change").filter(|event| event.response_time_s.is_some()).count();
+    assert_eq!(responses["score"]["hits"], hits);
+    assert!(hits > 0, "{said}");
+    assert_eq!(events.iter().filter(|event| event.is_of_trial()).count(), 4);
+    let presses = study.journal(1).iter().filter(|row| row["row"] == "press").count();
+    assert_eq!(responses["presses"].as_u64().unwrap() + responses["bounces"].as_u64().unwrap(), presses as u64);
+}
+
+#[test]
+fn buttons_that_are_lost_during_the_run_do_not_stop_it_and_the_operator_hears_of_it() {
+    let Some(server) = XServer::start() else { return };
+    let (mut scanner, _scanner_end, port) = terminal();
+    let (buttons, buttons_end, buttons_port) = terminal();
+    let responses = format!(
+        "[responses]\ndebounce_s = 0.03\nwindow_s = 0.8\nbuttons = {{ a = {{ byte = 97 }} }}\n\
+         serial = {{ port = \"{buttons_port}\", baud = 9600 }}\n"
+    );
+    let study = Study::new(&format!("{}{responses}", PROTOCOL.replace("{ discarded = 1 }", "\"none\"")));
+    let running = study
+        .present(1, &["--trigger-port", &port])
+        .env("DISPLAY", &server.display)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the arming", || study.journal(1).iter().any(|row| row["row"] == "armed").then_some(()));
+    scanner.write_all(b"5").unwrap();
+    eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
+    let mut buttons = buttons;
+    buttons.write_all(b"a").unwrap();
+    eventually("the press", || study.journal(1).iter().any(|row| row["row"] == "press").then_some(()));
+    drop((buttons, buttons_end));
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("THE BUTTONS WERE LOST"), "{}", stderr(&output));
+    let responses = &study.facts(1).more["responses"];
+    assert_eq!((&responses["lost"], &responses["presses"]), (&Value::Bool(true), &Value::from(1)));
+}
+
 #[test]
 fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
     let Some(server) = XServer::start() else { return };
@@ -367,13 +486,149 @@ fn the_pixels_on_the_screen_are_the_bytes_of_the_png() {
 }
 
 #[test]
+fn the_photodiode_and_the_gamma_table_are_on_the_screen_to_the_byte() {
+    let Some(server) = XServer::start() else { return };
+    // 640 pixels are 400 mm: the patch is 32 pixels wide.
+    let photodiode = "photodiode = { corner = \"bottom_left\", size_mm = 20.0 }\ngamma_table = \"gamma.txt\"\n";
+    let protocol = PROTOCOL.replace("[trigger.serial]", &format!("{photodiode}\n[trigger.serial]"));
+    // Many, because a white patch is there for 3 frames only.
+    let study = Study::new(&protocol.replace("repetitions = 1", "repetitions = 20"));
+    let sent = |rgb: [u8; 3]| [255 - rgb[0], rgb[1] / 2, rgb[2] / 4 + 100];
+    let line = |byte: u8| sent([byte; 3]).map(|byte| byte.to_string()).join(" ");
+    let table = (0..=255).map(line).collect::<Vec<_>>().join("\n");
+    fs::write(study.path("gamma.txt"), &table).unwrap();
+    let mut running =
+        study.present(1, &["--emulate"]).env("DISPLAY", &server.display).stderr(Stdio::piped()).spawn().unwrap();
+
+    const PATCH: usize = 32;
+    let (left, above) = ((640 - WIDTH as usize) / 2, (480 - HEIGHT as usize) / 2);
+    let (mut seen, mut seen_white) = ([false; IMAGES], false);
+    eventually("every image, and a white patch at an onset,", || {
+        let (width, pixels) = server.grab();
+        let colour = |x: usize, y: usize| pixels[y * width + x];
+        let patch = colour(0, 479);
+        assert!([[0; 3], [255; 3], [77; 3], sent([77; 3])].contains(&patch), "{patch:?}");
+        let is_patch = |x: usize, y: usize| x < PATCH && y >= 480 - PATCH;
+        let is_image = |x: usize, y: usize| {
+            (left..left + WIDTH as usize).contains(&x) && (above..above + HEIGHT as usize).contains(&y)
+        };
+        let shows = |image: Option<usize>| {
+            (0..480).all(|y| {
+                (0..640).all(|x| {
+                    colour(x, y)
+                        == match image {
+                            _ if is_patch(x, y) => patch,
+                            Some(image) if is_image(x, y) => sent(pixel(image, (x - left) as u32, (y - above) as u32)),
+                            _ => sent([77; 3]),
+                        }
+                })
+            })
+        };
+        let is_news = patch == [255; 3] || seen.contains(&false);
+        if let Some(image) = (0..IMAGES).find(|&image| is_news && shows(Some(image))) {
+            seen[image] = true;
+            seen_white |= patch == [255; 3];
+        }
+        (seen.iter().all(|&seen| seen) && seen_white).then_some(())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(study.journal(1)[0]["gamma_table_sha256"], file::sha256(table.as_bytes()));
+}
+
+#[test]
+fn a_gamma_table_that_is_not_there_and_a_patch_over_the_images_are_named_and_nothing_is_written() {
+    let Some(server) = XServer::start() else { return };
+    let complaint_with = |key: &str| {
+        let study = Study::new(&PROTOCOL.replace("[trigger.serial]", &format!("{key}\n[trigger.serial]")));
+        let text = complaint(study.present(1, &["--emulate"]).env("DISPLAY", &server.display));
+        assert!(!study.dataset().exists());
+        text
+    };
+    let text = complaint_with("gamma_table = \"none.txt\"");
+    assert!(text.contains("none.txt"), "{text}");
+    let text = complaint_with("photodiode = { corner = \"top_left\", size_mm = 200.0 }");
+    assert!(text.contains("patch of 320 x 320 pixels"), "{text}");
+}
+
+#[test]
+fn a_screen_that_is_not_steady_is_refused_before_anything_is_written() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(PROTOCOL);
+    let (_scanner, _far_end, port) = terminal();
+    let text = complaint(study.present(1, &["--trigger-port", &port]).env("DISPLAY", &server.display));
+    assert!(text.contains("the screen is not steady") && text.contains("--unsteady-screen"), "{text}");
+    assert!(!study.dataset().exists());
+}
+
+/// How much longer than 5 s a run on Wayland is: `LAYERPRINT_WAYLAND_S`.
+fn wayland_s() -> u32 {
+    std::env::var("LAYERPRINT_WAYLAND_S").map_or(1, |more| more.parse().expect("LAYERPRINT_WAYLAND_S is a number"))
+}
+
+#[test]
+fn a_wayland_compositor_tells_when_it_presented_each_frame() {
+    let study = Study::new(&PROTOCOL.replace("lead_out_s = 0.5", &format!("lead_out_s = {}.0", wayland_s())));
+    let Some(_weston) = Weston::start(study.folder.path()) else { return };
+    let output = study.present(1, &["--emulate"]).env("WAYLAND_DISPLAY", Weston::SOCKET).output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    // Nothing is flagged as the work of hardware where there is none.
+    assert!(said.contains("times of flips: the Wayland compositor's feedback, marked estimated"), "{said}");
+
+    let more = Value::Object(study.facts(1).more);
+    let source = &more["display"]["flip_source"];
+    assert!(source["kind"] == "wayland_presentation" && source["clock_id"].is_u64(), "{source}");
+    assert_eq!(source["passed_over"].as_array().unwrap().len(), 0);
+    assert!(more["display"]["intervals"].as_u64().unwrap() >= 100, "{more}");
+
+    let journal = study.journal(1);
+    let rows = |name: &str| journal.iter().filter(|row| row["row"] == name).collect::<Vec<_>>();
+    let flips = rows("flip");
+    assert!(rows("unseen").is_empty(), "{:?}", rows("unseen"));
+    let at_ns: Vec<u64> = flips.iter().map(|flip| flip["at_ns"].as_u64().unwrap()).collect();
+    assert!(at_ns.is_sorted_by(|a, b| a < b), "each frame has a time of its own");
+    assert!(flips.iter().all(|flip| flip["source"] == "estimated"));
+    let took_s = (at_ns.last().unwrap() - at_ns[0]) as f64 * 1e-9;
+    let missed: u64 = rows("late").iter().filter_map(|late| late["missed"].as_u64()).sum();
+    println!("{} frames in {took_s:.1} s, each with its time; {missed} refreshes without a new frame", flips.len());
+    assert!(flips.len() as f64 > 20.0 * took_s, "{} frames in {took_s} s", flips.len());
+    for onset in rows("onset") {
+        let flip = flips.iter().find(|flip| flip["at_ns"] == onset["at_ns"]).expect("an onset is a flip");
+        assert_eq!(flip["source"], onset["source"]);
+    }
+    assert_eq!(study.events(1).0.len(), 4);
+}
+
+#[test]
+fn a_compositor_that_takes_no_frame_any_more_ends_the_program_and_what_was_shown_is_kept() {
+    let study = Study::new(PROTOCOL);
+    let Some(weston) = Weston::start(study.folder.path()) else { return };
+    let running = study
+        .present(1, &["--emulate"])
+        .env("WAYLAND_DISPLAY", Weston::SOCKET)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the first image", || study.journal(1).iter().any(|row| row["row"] == "onset").then_some(()));
+    weston.freeze();
+    let output = running.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert_eq!(stderr(&output).matches("error: ").count(), 1, "{}", stderr(&output));
+    let journal = study.journal_path(1);
+    let recovered = study.layerprint(&["recover".as_ref(), journal.as_os_str()]).output().unwrap();
+    assert!(recovered.status.success() && !study.attempt_facts(1, 1).complete, "{}", stderr(&recovered));
+}
+
+#[test]
 fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     let Some(server) = XServer::start() else { return };
     let (before, _) = PROTOCOL.split_once("[trigger.serial]").unwrap();
     let protocol = before.replace("{ discarded = 1 }", "\"none\"").replace("lead_out_s = 0.5", "lead_out_s = 300.0");
     let study = Study::new(&format!("{protocol}[trigger.keyboard]\nkey = \"t\"\n"));
     let running = study
-        .present(1, &["--windowed"])
+        .present(1, &["--windowed", "--unsteady-screen"])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
@@ -391,6 +646,8 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     assert!(!study.events_path(1).exists(), "an aborted attempt does not count by itself");
     let facts = study.attempt_facts(1, 1);
     assert!(!facts.complete && !facts.emulated);
+    assert!(facts.more["unsteady_screen"] == true && facts.more["display"]["steady"] == false);
+    assert_eq!(study.journal(1)[0]["unsteady_screen"], true);
     assert_eq!(facts.more["ending"], "aborted");
     assert_eq!(facts.pulses_s.len(), 1);
     assert!(!Events::read(&study.attempt_path(1, 1, "events.tsv")).unwrap().0.is_empty());
@@ -403,7 +660,7 @@ fn a_trigger_lost_during_the_run_does_not_stop_it() {
     let study = Study::new(&PROTOCOL.replace("{ discarded = 1 }", "\"none\""));
     let (mut scanner, far_end, port) = terminal();
     let running = study
-        .present(1, &["--trigger-port", &port])
+        .present(1, &["--trigger-port", &port, "--unsteady-screen"])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
@@ -797,7 +1054,7 @@ fn a_check_that_finds_something_wrong_says_what_to_do_and_fails() {
     image.write_all(b"x").unwrap();
     let output = check(&study, &[]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success() && stderr(&output).contains("error: 3 of"), "{told}{}", stderr(&output));
+    assert!(!output.status.success() && stderr(&output).contains("error: 4 of"), "{told}{}", stderr(&output));
     for (subject, what) in
         [("images", "image_02.png"), ("screen", "cannot open a window"), ("trigger", "/dev/no-such-port")]
     {

@@ -152,10 +152,10 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
             duration_s: 2.5,
             trial_type: if null { "null".into() } else { image.clone() },
             stim_file: (!null).then(|| format!("set/{image}.png")),
-            image_sha256: None,
             planned_onset_s: kind.presented.then_some(planned_s),
             frames: kind.presented.then_some(150),
             onset_source: kind.presented.then_some(OnsetSource::Simulated),
+            ..Event::default()
         });
     }
     Events(events).write(&name.func(bids, "events.tsv")).unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::analyze::searchlight::shape::Extent;
 use crate::brain;
 use crate::study;
 
@@ -41,11 +42,17 @@ pub enum Error {
     /// A layer whose RSM nothing can be correlated with.
     #[error("the RSM of layer {0} is constant over the pairs of images: nothing can be compared with it")]
     ConstantModel(study::Layer),
-    /// A radius that makes no searchlight on this grid.
-    #[error("a searchlight of {radius_mm} mm holds one voxel, or far more than there are, on a grid of {grid}")]
-    Radius {
-        /// The radius.
-        radius_mm: f64,
+    /// Layers of which nothing is left when the others are regressed out.
+    #[error("the RSMs of the layers depend on each other, so that the residual method leaves nothing of them: {0}")]
+    Dependent(String),
+    /// Choices of the plan that do not go together.
+    #[error("the plan asks for what does not go together: {0}")]
+    Method(String),
+    /// An extent that makes no searchlight on this grid.
+    #[error("a searchlight of {extent} holds one voxel, or far more than there are, on a grid of {grid}")]
+    Extent {
+        /// How far it would reach.
+        extent: Extent,
         /// The grid, in words.
         grid: String,
     },

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
 use crate::analyze::first_level::Motion;
+use crate::analyze::group::plan::GroupPlan;
+use crate::analyze::searchlight::{Extent, FirstOrder, Regress};
 use crate::glm::Assumptions;
 use crate::glm::hrf::{Derivatives, Hrf};
-use crate::rsa::SecondOrder;
+use crate::rsa::{Covariance, Reading, SecondOrder};
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
-use crate::study::file;
+use crate::study::{Seed, file};
 
 /// The scientific choices of an analysis. Every key must stand in the file, except those that only some studies have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,15 @@ pub struct Plan {
     pub first_level: FirstLevel,
     /// How RSMs are compared throughout the brain.
     pub searchlight: SearchlightPlan,
+    /// What else is asked of the layers' RSMs; without it what [`Plan::residual`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<ResidualPlan>,
+    /// How often the labels of the images are permuted in every searchlight; without it never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permutations: Option<PermutationPlan>,
+    /// How participants' maps are brought together; only the group level needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupPlan>,
 }
 
 /// How the response to each image is estimated. What has no key in the file is not done.
@@ -69,7 +80,7 @@ pub struct FirstLevel {
     pub slice_time_ref: Option<f64>,
     /// What the noise is taken to be.
     #[serde(default)]
-    pub noise: Noise,
+    pub noise: NoiseModel,
     /// The units of the responses.
     #[serde(default)]
     pub signal: Signal,
@@ -87,7 +98,7 @@ pub struct FirstLevel {
 /// What the noise is taken to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Noise {
+pub enum NoiseModel {
     /// Independent from volume to volume: ordinary least squares.
     #[default]
     Ols,
@@ -135,7 +146,7 @@ impl FirstLevel {
     /// Whether its parts go together, and with these images; an error message if not.
     pub fn fits(&self, images: &[String]) -> Result<(), String> {
         let separate = matches!(self.estimate, Estimate::Lss | Estimate::LssTwoRegressor);
-        if separate && self.noise == Noise::Ar1 {
+        if separate && self.noise == NoiseModel::Ar1 {
             return Err(
                 "the plan asks for `noise = \"ar1\"`, but models of single trials are ordinary least squares: take \
                         `estimate = \"lsa\"` or `\"image\"`"
@@ -159,16 +170,92 @@ impl FirstLevel {
 
 /// How RSMs are compared throughout the brain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "SearchlightKeys", into = "SearchlightKeys")]
 pub struct SearchlightPlan {
-    /// Inclusive, through the full affine; above 0.
-    #[serde(deserialize_with = "positive")]
-    pub radius_mm: f64,
-    /// The part of a full sphere's voxels that must lie inside the mask, in 0..=1.
-    #[serde(deserialize_with = "min_coverage")]
+    /// How far a searchlight reaches.
+    pub extent: Extent,
+    /// The part of a full searchlight's voxels that must lie inside the mask, in 0..=1.
     pub min_coverage: f64,
+    /// How the patterns of two images are compared.
+    pub first_order: FirstOrder,
+    /// How the covariance of the noise is estimated by which patterns are whitened, if they are.
+    pub noise: Option<Covariance>,
     /// How two RSMs are compared.
     pub second_order: SecondOrder,
+}
+
+/// The same as it stands in the file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SearchlightKeys {
+    /// Inclusive, through the full affine; above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "radius")]
+    radius_mm: Option<f64>,
+    /// Odd.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "edge")]
+    cube_voxels: Option<usize>,
+    #[serde(deserialize_with = "min_coverage")]
+    min_coverage: f64,
+    #[serde(default)]
+    first_order: FirstOrder,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    noise: Option<Covariance>,
+    second_order: SecondOrder,
+}
+
+/// What else is asked of the layers' RSMs, beside the similarity with them as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidualPlan {
+    /// Every reading has maps of its own; none if empty.
+    pub readings: Vec<Reading>,
+    /// What is regressed.
+    pub regress: Regress,
+}
+
+/// How often the labels of the images are permuted in every searchlight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermutationPlan {
+    /// At least 1; where there are no more orders than that, all are taken once.
+    #[serde(deserialize_with = "at_least_one")]
+    pub count: usize,
+    /// Of all participants; each has permutations of its own.
+    pub seed: Seed,
+}
+
+impl TryFrom<SearchlightKeys> for SearchlightPlan {
+    type Error = String;
+
+    fn try_from(keys: SearchlightKeys) -> Result<SearchlightPlan, String> {
+        let SearchlightKeys { radius_mm, cube_voxels, min_coverage, first_order, noise, second_order } = keys;
+        let extent = match (radius_mm, cube_voxels) {
+            (Some(radius_mm), None) => Extent::RadiusMm(radius_mm),
+            (None, Some(edge)) => Extent::CubeVoxels(edge),
+            (None, None) => return Err("missing field `radius_mm` (or `cube_voxels`)".into()),
+            (Some(_), Some(_)) => return Err("a searchlight has `radius_mm` or `cube_voxels`, not both".into()),
+        };
+        match (first_order, noise) {
+            (FirstOrder::Mahalanobis, None) => {
+                Err("first_order = \"mahalanobis\" needs `noise` (shrinkage_diag, shrinkage_eye, diag, full)".into())
+            }
+            (FirstOrder::Euclidean, Some(_)) => {
+                Err("first_order = \"euclidean\" of whitened patterns is \"mahalanobis\"".into())
+            }
+            _ => Ok(SearchlightPlan { extent, min_coverage, first_order, noise, second_order }),
+        }
+    }
+}
+
+impl From<SearchlightPlan> for SearchlightKeys {
+    fn from(plan: SearchlightPlan) -> SearchlightKeys {
+        let SearchlightPlan { extent, min_coverage, first_order, noise, second_order } = plan;
+        let (radius_mm, cube_voxels) = match extent {
+            Extent::RadiusMm(radius_mm) => (Some(radius_mm), None),
+            Extent::CubeVoxels(edge) => (None, Some(edge)),
+        };
+        SearchlightKeys { radius_mm, cube_voxels, min_coverage, first_order, noise, second_order }
+    }
 }
 
 impl Plan {
@@ -176,6 +263,40 @@ impl Plan {
     pub fn read(path: &Path) -> Result<Plan, Error> {
         Ok(file::read_toml(path)?)
     }
+
+    /// What else is asked of the layers' RSMs: what the plan says, or the residual on all other layers (of ranks where the
+    /// second-order similarity is of ranks); a cosine has none.
+    pub fn residual(&self) -> ResidualPlan {
+        let second_order = self.searchlight.second_order;
+        let regress = if second_order == SecondOrder::Spearman { Regress::Ranks } else { Regress::Values };
+        let readings = if second_order.takes_dissimilarities() { vec![] } else { vec![Reading::AllOthers] };
+        self.residual.clone().unwrap_or(ResidualPlan { readings, regress })
+    }
+
+    /// What the names of all maps have in common: `task-layers_space-T1w_res-2`.
+    pub fn maps_name(&self) -> String {
+        self.in_space(&format!("task-{}", self.task))
+    }
+
+    /// A name with the space and resolution behind it.
+    pub fn in_space(&self, name: &str) -> String {
+        let entity =
+            |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
+        format!("{name}{}{}", entity("space", &self.space), entity("res", &self.res))
+    }
+}
+
+fn radius<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    positive(deserializer).map(Some)
+}
+
+fn edge<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let sound = |edge: &usize| (3..100).contains(edge) && !edge.is_multiple_of(2);
+    checked(deserializer, "an odd number from 3 to 99", sound).map(Some)
+}
+
+fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    checked(deserializer, "a number of permutations from 1 to 1000000", |count| (1..=1_000_000).contains(count))
 }
 
 fn min_coverage<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -227,6 +348,17 @@ second_order = "spearman"
     }
 
     #[test]
+    fn the_residual_on_all_other_layers_stands_beside_the_plain_similarity_unless_the_plan_says_otherwise() {
+        let residual = |text: &str| file::parse_toml::<Plan>(Path::new("plan.toml"), text).unwrap().residual();
+        let found = residual(SOUND);
+        assert_eq!((found.readings, found.regress), (vec![Reading::AllOthers], Regress::Ranks));
+        assert_eq!(residual(&SOUND.replace("spearman", "pearson")).regress, Regress::Values);
+        assert!(residual(&SOUND.replace("spearman", "cosine")).readings.is_empty());
+        let none = format!("{SOUND}[residual]\nreadings = []\nregress = \"values\"\n");
+        assert!(residual(&none).readings.is_empty());
+    }
+
+    #[test]
     fn bad_values_are_refused_with_their_line() {
         for (from, to, line, what) in [
             ("radius_mm = 9", "radius_mm = 0", "line 8", "above 0"),
@@ -236,6 +368,12 @@ second_order = "spearman"
             ("high_pass", "censor_fd_mm = 0\nhigh_pass", "line 5", "above 0"),
             ("high_pass", "slice_time_ref = 2\nhigh_pass", "line 5", "from 0 to 1"),
             ("high_pass", "estimate = \"trial\"\nhigh_pass", "line 5", "unknown variant `trial`"),
+            ("radius_mm = 9", "cube_voxels = 4", "line 8", "odd number"),
+            ("radius_mm = 9", "cube_voxels = 5\nradius_mm = 9", "line 7", "not both"),
+            ("second_order = \"spearman\"", "second_order = \"tau\"", "line 10", "unknown variant `tau`"),
+            ("min_coverage", "first_order = \"mahalanobis\"\nmin_coverage", "line 7", "needs `noise`"),
+            ("[searchlight]", "[residual]\nreadings = [\"all\"]\n[searchlight]", "line 8", "unknown variant `all`"),
+            ("[searchlight]", "[permutations]\ncount = 0\nseed = 1\n[searchlight]", "line 8", "from 1 to 1000000"),
             ("\"spm\"", "\"fir\"", "line 4", "unknown variant `fir`"),
             ("0.0078125", "nan", "line 5", "at least 0"),
             ("\"rot_y\"", "\"rot_x\"", "line 6", "\"rot_x\" stands twice"),

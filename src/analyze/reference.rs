@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::brain::Grid;
 
-/// The folder of the reference data; says so where it is missing.
+/// A folder of the reference data; says so where it is missing.
 pub fn folder(name: &str) -> Option<PathBuf> {
+    shared(&format!("reference/{name}"))
+}
+
+/// A folder of the data beside the project; says so where it is missing.
+pub fn shared(name: &str) -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
     let shared = std::env::var_os("LAYERPRINT_SHARED").unwrap_or_else(|| beside.into());
-    let folder = Path::new(&shared).join("reference").join(name);
+    let folder = Path::new(&shared).join(name);
     if !folder.is_dir() {
         eprintln!("skipped: {} is missing", folder.display());
         return None;
@@ -50,4 +55,11 @@ pub fn columns(path: &Path) -> (Vec<String>, Vec<Vec<f64>>) {
         }
     }
     (names, columns)
+}
+
+/// A comma-separated table of numbers without a header, row by row.
+pub fn rows(path: &Path) -> Vec<Vec<f64>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
+    let cells = |record: csv::StringRecord| record.iter().map(|cell| cell.parse().unwrap()).collect();
+    reader.records().map(|record| cells(record.unwrap())).collect()
 }

@@ -9,10 +9,11 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::{self, Model};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
+use crate::glm::{Condition, Design};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, ImageSet, Layer, Models, NULL, RunFacts, file};
+use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -36,6 +37,8 @@ pub struct Request {
     pub participants: Vec<Label>,
     /// The image set (a folder), or a table of model RSMs.
     pub models: PathBuf,
+    /// Regions in place of searchlights: a mask, or an atlas (a `dseg.nii.gz` with a table of names beside it).
+    pub regions: Option<PathBuf>,
     /// The planted regions (a `dseg.nii.gz` with its table of names); where the simulation puts them if `None`.
     pub truth: Option<PathBuf>,
     /// Whether runs of an emulated scanner may be analyzed.
@@ -86,6 +89,9 @@ pub struct Run {
     pub emulated: bool,
     /// What is estimated of it.
     pub model: Model,
+    /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
+    /// whitened.
+    pub basis: Vec<Vec<f64>>,
 }
 
 /// The planted regions of a simulated brain.
@@ -241,10 +247,19 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
         return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
     }
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
-    let model = Model::new(first_level, models.models.images(), &events.0, &confounds, &times_s)
-        .map_err(|what| Error::Design { run: name.clone(), what })?;
+    let images = models.models.images();
+    let wrong = |what| Error::Design { run: name.clone(), what };
+    let model = Model::new(first_level, images, &events.0, &confounds, &times_s).map_err(wrong)?;
+    let basis = match plan.searchlight.noise {
+        None => Vec::new(),
+        Some(_) => {
+            let conditions = Condition::of_images(images, &events.0);
+            let design = Design::of(first_level.assumptions(), &conditions, &confounds, &times_s);
+            design.factored().map_err(wrong)?.vectors().to_vec()
+        }
+    };
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis })
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -276,7 +291,7 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     };
     for event in &events.0 {
         let name = &event.trial_type;
-        if name == NULL || plan.ignore.contains(name) {
+        if !event.is_of_image() || plan.ignore.contains(name) {
             continue;
         }
         if !images.contains(name) {
@@ -381,21 +396,14 @@ impl Truth {
 
 /// What the names of a participant's results begin with: all runs of the task together.
 pub fn stem(label: &Label, plan: &Plan) -> String {
-    in_space(&format!("sub-{label}_task-{}", plan.task), plan)
-}
-
-/// A name with the space and resolution of the plan behind it.
-pub fn in_space(name: &str, plan: &Plan) -> String {
-    let entity =
-        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
-    format!("{name}{}{}", entity("space", &plan.space), entity("res", &plan.res))
+    format!("sub-{label}_{}", plan.maps_name())
 }
 
 fn mask_of(bold: &Path) -> PathBuf {
     bold.with_file_name(name_of(bold).replace(BOLD, MASK))
 }
 
-fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
+pub fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::Grid) -> Result<(), Error> {
     if grid.matches(other_grid) {
         return Ok(());
     }
@@ -404,10 +412,10 @@ fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &brain::
 }
 
 fn no_runs(path: &Path, plan: &Plan) -> Error {
-    let wanted = format!("{}{BOLD}.nii.gz", in_space(&format!("task-{}*", plan.task), plan));
+    let wanted = format!("{}{BOLD}.nii.gz", plan.in_space(&format!("task-{}*", plan.task)));
     Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
 }
 
-fn name_of(path: &Path) -> String {
+pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -4,11 +4,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::analyze::plan::Plan;
-use crate::analyze::searchlight::{Scores, Undefined};
+use crate::analyze::searchlight::{Column, Extent, Predictors, Regress, Scores, Shape, Undefined};
 use crate::analyze::sources::{ModelSource, Origin, Participant, Truth};
-use crate::analyze::sphere::Sphere;
 use crate::brain::Mask;
-use crate::rsa::SecondOrder;
+use crate::rsa::{Collinearity, Reading, SecondOrder};
 use crate::study::bids::Label;
 use crate::study::{Layer, Provenance};
 
@@ -23,10 +22,12 @@ pub struct Summary {
     pub runs: Vec<RunSummary>,
     /// The plan as used.
     pub plan: Plan,
-    /// The searchlight's radius.
-    pub radius_mm: f64,
-    /// The number of voxels of a full sphere.
-    pub full_sphere_voxels: usize,
+    /// The searchlight's radius; `None` for a cube, and where there are regions in place of searchlights.
+    pub radius_mm: Option<f64>,
+    /// The edge of the cube in voxels, where searchlights are cubes.
+    pub cube_voxels: Option<usize>,
+    /// The number of voxels of a full searchlight; `None` for regions.
+    pub full_sphere_voxels: Option<usize>,
     /// The number of voxels in the masks of all runs.
     pub mask_voxels: usize,
     /// How many of them were left out because their time course is constant or not finite in some run.
@@ -41,6 +42,12 @@ pub struct Summary {
     pub second_order: SecondOrder,
     /// Figures of each layer's map.
     pub layers: Vec<LayerSummary>,
+    /// How far the layers can be told apart; `None` where there is only one, or some does not vary.
+    pub collinearity: Option<Collinearity>,
+    /// What else was asked of the layers' RSMs.
+    pub residual: Vec<ReadingSummary>,
+    /// What permutations of the images' labels say, where there were any.
+    pub permutations: Option<PermutationSummary>,
     /// How much of each planted region was found; `None` for a brain that was not simulated.
     pub recovery: Option<Vec<Recovered>>,
     /// The image set, where the models came from one.
@@ -74,6 +81,45 @@ pub struct RunSummary {
     pub emulated: bool,
 }
 
+/// A reading of the layers' RSMs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReadingSummary {
+    /// Which.
+    pub reading: Reading,
+    /// What was regressed.
+    pub regress: Regress,
+    /// In words, with its formula.
+    pub formula: String,
+    /// Figures of each layer.
+    pub layers: Vec<ResidualSummary>,
+}
+
+/// Figures of what a reading leaves of a layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResidualSummary {
+    /// The layer.
+    pub layer: Layer,
+    /// The share of its RSM's variance that is left; for the residual on all other layers 1 / P_kk.
+    pub retained_variance: Option<f64>,
+    /// The mean similarity over the searchlights that have one; `None` if none has.
+    pub mean: Option<f64>,
+    /// The largest similarity.
+    pub max: Option<f64>,
+}
+
+/// What permutations of the images' labels say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PermutationSummary {
+    /// How many there were.
+    pub count: usize,
+    /// Whether these are all that there are.
+    pub exhaustive: bool,
+    /// For each layer as it is the number of searchlights with p <= 0.05, corrected for all searchlights.
+    pub significant: Vec<usize>,
+    /// The same corrected for all searchlights and layers.
+    pub significant_over_layers: Vec<usize>,
+}
+
 /// Figures of one layer's map.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerSummary {
@@ -104,25 +150,17 @@ impl Summary {
         plan: &Plan,
         participant: &Participant,
         source: &ModelSource,
+        predictors: &Predictors,
         mask: &Mask,
-        sphere: &Sphere,
+        shape: Option<&Shape>,
         scores: &Scores,
     ) -> Summary {
         let layers = source.models.layers();
         let best: Vec<Option<usize>> = (0..scores.len()).map(|voxel| scores.best(voxel)).collect();
         let of_layer = |(model, layer): (usize, &Layer)| {
-            let (mut sum, mut count, mut max) = (0.0, 0, None);
-            for score in scores.map(model).filter(|score| !score.is_nan()) {
-                sum += score;
-                count += 1;
-                max = Some(max.map_or(score, |max: f64| max.max(score)));
-            }
-            LayerSummary {
-                layer: layer.clone(),
-                mean: (count > 0).then(|| sum / f64::from(count)),
-                max,
-                best_voxels: best.iter().filter(|best| **best == Some(model)).count(),
-            }
+            let (mean, max) = mean_and_max(scores, model);
+            let best_voxels = best.iter().filter(|best| **best == Some(model)).count();
+            LayerSummary { layer: layer.clone(), mean, max, best_voxels }
         };
         let counts = Undefined::ALL.map(|reason| (reason.name().to_owned(), scores.count(reason)));
         let (image_set_sha256, models_sha256) = match &source.origin {
@@ -143,16 +181,27 @@ impl Summary {
             task: plan.task.clone(),
             runs: participant.runs.iter().map(of_run).collect(),
             plan: plan.clone(),
-            radius_mm: sphere.radius_mm(),
-            full_sphere_voxels: sphere.full(),
+            radius_mm: shape.and_then(|shape| match shape.extent() {
+                Extent::RadiusMm(radius_mm) => Some(radius_mm),
+                Extent::CubeVoxels(_) => None,
+            }),
+            cube_voxels: shape.and_then(|shape| match shape.extent() {
+                Extent::RadiusMm(_) => None,
+                Extent::CubeVoxels(edge) => Some(edge),
+            }),
+            full_sphere_voxels: shape.map(Shape::full),
             mask_voxels: participant.mask.len(),
             unusable_voxels: participant.mask.len() - mask.len(),
-            centres: mask.len(),
+            centres: scores.len(),
             undefined_centres: counts.iter().map(|(_, count)| count).sum(),
             undefined: counts.into_iter().map(|(name, count)| (name, count.into())).collect(),
             second_order: plan.searchlight.second_order,
             layers: layers.iter().enumerate().map(of_layer).collect(),
-            recovery: participant.truth.as_ref().map(|truth| recovery(truth, mask, layers, &best)),
+            collinearity: predictors.collinearity(),
+            residual: residual(plan, layers, predictors, scores),
+            permutations: significance(scores, layers.len()),
+            // Regions have their own names, and no planted layers.
+            recovery: shape.and(participant.truth.as_ref()).map(|truth| recovery(truth, mask, layers, &best)),
             image_set_sha256,
             models_sha256,
             emulated: participant.runs.iter().any(|run| run.emulated),
@@ -160,6 +209,54 @@ impl Summary {
             version: Provenance::here().version,
         }
     }
+}
+
+/// The mean and the largest of the similarities of a column; `None` where all are undefined.
+fn mean_and_max(scores: &Scores, column: usize) -> (Option<f64>, Option<f64>) {
+    let (mut sum, mut count, mut max) = (0.0, 0, None);
+    for score in scores.map(column).filter(|score| !score.is_nan()) {
+        sum += score;
+        count += 1;
+        max = Some(max.map_or(score, |max: f64| max.max(score)));
+    }
+    ((count > 0).then(|| sum / f64::from(count)), max)
+}
+
+/// What each reading leaves of the layers, and what was found of it.
+fn residual(plan: &Plan, layers: &[Layer], predictors: &Predictors, scores: &Scores) -> Vec<ReadingSummary> {
+    let columns = predictors.columns();
+    let of_reading = |(chunk, columns): (usize, &[Column])| {
+        let reading = columns[0].reading;
+        let retained = predictors.retained(reading);
+        let of_layer = |(place, layer): (usize, &Layer)| {
+            let (mean, max) = mean_and_max(scores, chunk * layers.len() + place);
+            let retained_variance = retained.as_ref().map(|retained| retained[place]);
+            ResidualSummary { layer: layer.clone(), retained_variance, mean, max }
+        };
+        ReadingSummary {
+            reading,
+            regress: plan.residual().regress,
+            formula: reading.describe().into(),
+            layers: layers.iter().enumerate().map(of_layer).collect(),
+        }
+    };
+    columns.chunks(layers.len()).enumerate().skip(1).map(of_reading).collect()
+}
+
+/// How many searchlights are significant for each layer as it is.
+fn significance(scores: &Scores, layers: usize) -> Option<PermutationSummary> {
+    let chance = scores.chance()?;
+    let count = |layer: usize, largest: &[f64]| {
+        let found = scores.map(layer).filter(|score| !score.is_nan());
+        found.filter(|&score| chance.p_of_largest(largest, score) <= 0.05).count()
+    };
+    let over_layers = chance.largest(0..layers);
+    Some(PermutationSummary {
+        count: chance.permutations(),
+        exhaustive: chance.exhaustive(),
+        significant: (0..layers).map(|layer| count(layer, &chance.largest([layer]))).collect(),
+        significant_over_layers: (0..layers).map(|layer| count(layer, &over_layers)).collect(),
+    })
 }
 
 /// For each planted layer the share of its region's voxels in which it is the best, in the order of the models.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary};
 use crate::analyze::{Plan, Request, Summary};
 use crate::cli::progress::Terminal;
 use crate::study::bids::Label;
@@ -21,15 +22,19 @@ pub struct Arguments {
     /// How to analyze it: plan.toml.
     #[arg(long)]
     plan: PathBuf,
-    /// What to look for: the image set that was shown (a folder), or a table of model RSMs (TSV).
-    #[arg(long, value_name = "SET|TSV")]
-    models: PathBuf,
-    /// Whom to analyze (01 for sub-01); everybody with runs of the plan's task if not given.
+    /// What to look for: the image set that was shown (a folder), or a table of model RSMs (TSV). Participants only.
+    #[arg(long, value_name = "SET|TSV", required_if_eq("level", "participant"))]
+    models: Option<PathBuf>,
+    /// Whom to analyze (01 for sub-01); everybody with runs of the plan's task, or with maps of it, if not given.
     #[arg(long, num_args = 1.., value_name = "LABEL", value_parser = label)]
     participant_label: Vec<Label>,
     /// Where the preprocessed series are, if not in BIDS_DIR/derivatives/fmriprep.
     #[arg(long, value_name = "DIR")]
     derivatives: Option<PathBuf>,
+    /// Regions in place of searchlights: a mask, or an atlas (whole numbers, with their names in a .tsv beside) on the grid
+    /// of the series.
+    #[arg(long, value_name = "DSEG")]
+    regions: Option<PathBuf>,
     /// The planted regions of a simulated brain, with their names in a .tsv beside; found by itself where `layerprint
     /// simulate` puts it.
     #[arg(long, value_name = "DSEG")]
@@ -50,29 +55,38 @@ pub struct Arguments {
 enum Level {
     /// Each participant alone.
     Participant,
+    /// The participants' maps in OUTPUT_DIR together, by the plan's [group].
+    Group,
 }
 
 /// Runs the analysis and prints a line for each layer.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan::read(&arguments.plan)?;
-    let request = Request {
-        bids: arguments.bids_dir,
-        derivatives: arguments.derivatives,
-        output: arguments.output_dir,
-        participants: arguments.participant_label,
-        models: arguments.models,
-        truth: arguments.truth,
-        allow_emulated: arguments.allow_emulated,
-        allow_incomplete: arguments.allow_incomplete,
-        threads: arguments.threads.map(NonZeroUsize::get),
-    };
-    let summaries = match arguments.level {
-        Level::Participant => crate::analyze::run(&plan, &request, &Terminal)?,
-    };
-    for summary in &summaries {
-        print(summary);
+    let threads = arguments.threads.map(NonZeroUsize::get);
+    let output = arguments.output_dir;
+    // Asked for where participants are analyzed.
+    if let (Level::Participant, Some(models)) = (arguments.level, arguments.models) {
+        let request = Request {
+            bids: arguments.bids_dir,
+            derivatives: arguments.derivatives,
+            output: output.clone(),
+            participants: arguments.participant_label,
+            models,
+            regions: arguments.regions,
+            truth: arguments.truth,
+            allow_emulated: arguments.allow_emulated,
+            allow_incomplete: arguments.allow_incomplete,
+            threads,
+        };
+        crate::analyze::run(&plan, &request, &Terminal)?.iter().for_each(print);
+        println!("maps in {}", output.display());
+    } else {
+        let (bids, participants) = (arguments.bids_dir, arguments.participant_label);
+        let request = GroupRequest { bids, output: output.clone(), participants, threads };
+        let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
+        print_group(&crate::analyze::group::run(&plan, &request, &Terminal)?);
+        println!("maps in {}", output.join(folder).display());
     }
-    println!("maps in {}", request.output.display());
     Ok(())
 }
 
@@ -82,21 +96,22 @@ fn label(text: &str) -> Result<Label, String> {
 }
 
 fn print(summary: &Summary) {
+    let centres = match (summary.radius_mm, summary.cube_voxels) {
+        (Some(radius_mm), _) => format!("searchlights of {radius_mm} mm"),
+        (None, Some(edge)) => format!("searchlights of {edge} x {edge} x {edge} voxels"),
+        (None, None) => "regions".into(),
+    };
+    let full = summary.full_sphere_voxels.map_or(String::new(), |full| format!(" ({full} voxels where full)"));
     println!(
-        "sub-{}: {} searchlights of {} mm ({} voxels where full), {} undefined, {} unusable voxels left out",
-        summary.participant,
-        summary.centres,
-        summary.radius_mm,
-        summary.full_sphere_voxels,
-        summary.undefined_centres,
-        summary.unusable_voxels
+        "sub-{}: {} {centres}{full}, {} undefined, {} unusable voxels left out",
+        summary.participant, summary.centres, summary.undefined_centres, summary.unusable_voxels
     );
     for (reason, count) in summary.undefined.iter().filter(|(_, count)| **count != 0) {
         println!("  undefined: {count} for {}", reason.replace('_', " "));
     }
     let width = summary.layers.iter().map(|layer| layer.layer.name().len()).max().unwrap_or(0);
+    let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
     for layer in &summary.layers {
-        let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
         let found = summary.recovery.iter().flatten().find(|region| region.layer == layer.layer);
         let recovery = found.map_or(String::new(), |region| {
             format!(", best in {:.1} % of its {} planted voxels", region.share * 100.0, region.voxels)
@@ -107,6 +122,71 @@ fn print(summary: &Summary) {
             figure(layer.mean),
             figure(layer.max),
             layer.best_voxels
+        );
+    }
+    if let Some(collinearity) = &summary.collinearity {
+        let largest = collinearity.vifs.iter().fold(0.0_f64, |largest, vif| largest.max(*vif));
+        println!(
+            "  layers: condition number {:.1}, variance inflation up to {largest:.1}",
+            collinearity.condition_number
+        );
+    }
+    for reading in &summary.residual {
+        println!("  {}:", reading.reading.words());
+        for layer in &reading.layers {
+            println!(
+                "    {:width$}  mean {:>6}, max {:>6}, keeps {:>5} of its variance",
+                layer.layer.name(),
+                figure(layer.mean),
+                figure(layer.max),
+                figure(layer.retained_variance)
+            );
+        }
+    }
+    if let Some(permutations) = &summary.permutations {
+        let all = if permutations.exhaustive { "all " } else { "" };
+        println!("  {all}{} permutations, p <= 0.05 corrected for all centres (and layers):", permutations.count);
+        let counts = permutations.significant.iter().zip(&permutations.significant_over_layers);
+        for (layer, (alone, over_layers)) in summary.layers.iter().zip(counts) {
+            println!("    {:width$}  {alone} ({over_layers})", layer.layer.name());
+        }
+    }
+}
+
+fn print_group(summary: &GroupSummary) {
+    println!(
+        "group of {}: {} voxels, {} sign flips{}",
+        summary.participants.len(),
+        summary.voxels,
+        summary.flips,
+        if summary.all_flips { " (all that there are)" } else { "" }
+    );
+    let maps = || summary.layers.iter().chain(&summary.contrasts);
+    let width = maps().map(|map| map.name.len()).max().unwrap_or(0);
+    for map in maps() {
+        let [x, y, z] = map.peak_mm;
+        let found: Vec<String> =
+            map.p.iter().map(|p| format!("{} {} ({:.2e})", p.kind, p.voxels, p.smallest)).collect();
+        let peak = format!("peak t {:>7.3} at ({x:.1}, {y:.1}, {z:.1}) mm", map.peak_t);
+        println!("  {:width$}  {peak}; voxels (smallest p): {}", map.name, found.join(", "));
+    }
+    for best in &summary.best {
+        println!(
+            "  {:width$}  best in {} voxels, better than every other in {}, corrected in {}",
+            best.layer.name(),
+            best.voxels,
+            best.better,
+            best.better_fwe
+        );
+    }
+    if let Some(overlap) = &summary.overlap {
+        let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
+        let dice = overlap.mean_dice;
+        println!(
+            "  overlap of layers (mean Dice): {}, {} to {}",
+            figure(dice.value),
+            figure(dice.low),
+            figure(dice.high)
         );
     }
 }

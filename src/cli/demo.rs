@@ -70,6 +70,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             seed: SEED,
             resume: false,
             spare: Session::usual_spare(),
+            unsteady_screen: false,
             scanner: Scanner::Emulated,
             screen: if arguments.on_screen { Screen::Fullscreen(None) } else { Screen::Virtual },
         };
@@ -92,6 +93,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             participants: vec![subject.clone()],
             allow_emulated: true,
             derivatives: None,
+            regions: None,
             truth: None,
             allow_incomplete: false,
             threads: None,

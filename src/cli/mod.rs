@@ -6,6 +6,8 @@ mod analyze;
 mod check;
 #[cfg(any(feature = "synthesize", feature = "present"))]
 mod columns;
+#[cfg(feature = "analyze")]
+mod compare;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "present")]
@@ -73,6 +75,8 @@ enum Command {
     #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
+    Compare(compare::Arguments),
+    #[cfg(feature = "analyze")]
     Report(report::Arguments),
     #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
     Demo(demo::Arguments),
@@ -126,6 +130,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Simulate(arguments) => simulate::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Compare(arguments) => compare::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Report(arguments) => report::run(arguments),
         #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]

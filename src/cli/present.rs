@@ -46,6 +46,9 @@ pub struct Circumstances {
     seed: u64,
     #[command(flatten)]
     pub wiring: Wiring,
+    /// Go on although the screen's refreshes are not regular; the run says so
+    #[arg(long)]
+    unsteady_screen: bool,
     /// Where the run is kept if the dataset's disk does not take it [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     spare: Option<PathBuf>,
@@ -104,6 +107,7 @@ impl Circumstances {
             seed: Seed(self.seed),
             resume,
             spare: self.spare.clone().unwrap_or_else(Session::usual_spare),
+            unsteady_screen: self.unsteady_screen,
             scanner: self.wiring.scanner(),
             screen: self.wiring.screen(),
         }
@@ -126,7 +130,12 @@ impl Circumstances {
         option("--trigger-port", trigger_port.clone().map(Into::into));
         option("--monitor", monitor.map(|number| number.to_string().into()));
         option("--spare", self.spare.clone().map(Into::into));
-        let flags = [("--emulate", emulate), ("--windowed", windowed), ("--virtual-display", virtual_display)];
+        let flags = [
+            ("--emulate", emulate),
+            ("--windowed", windowed),
+            ("--virtual-display", virtual_display),
+            ("--unsteady-screen", &self.unsteady_screen),
+        ];
         words.extend(flags.iter().filter(|(_, is_set)| **is_set).map(|(name, _)| name.into()));
         words
     }
@@ -138,6 +147,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let images = images::chosen(circumstances.images.as_deref())?;
     let outcome = present::run(&protocol, &images, &circumstances.session(run, resume), &Terminal)?;
     println!("trigger: {}", outcome.verdict);
+    if let Some(score) = outcome.score {
+        println!("task: {score}");
+    }
     println!("refreshes without a new frame: {}", outcome.missed_refreshes);
     println!("events: {}", outcome.events.display());
     if !outcome.complete {
@@ -170,6 +182,7 @@ mod tests {
         let lines = [
             "x p.toml --out d --sub 01",
             "x p.toml --out d --sub 01 --ses b --images s --seed 7 --trigger-port /dev/x --monitor 2 --spare e",
+            "x p.toml --out d --sub 01 --windowed --unsteady-screen",
             "x p.toml --out d --sub 01 --emulate --windowed",
             "x p.toml --out d --sub 01 --emulate --virtual-display",
         ];

@@ -34,16 +34,7 @@ mod tests {
     use crate::study::Event;
 
     fn event(onset_s: f64, name: &str) -> Event {
-        Event {
-            onset_s,
-            duration_s: 1.0,
-            trial_type: name.into(),
-            stim_file: None,
-            image_sha256: None,
-            planned_onset_s: None,
-            frames: None,
-            onset_source: None,
-        }
+        Event { onset_s, duration_s: 1.0, trial_type: name.into(), ..Event::default() }
     }
 
     #[test]

@@ -81,10 +81,18 @@ impl Console<'_> {
             }
             Row::TriggerLost { .. } => {
                 self.is_watching = false;
-                self.progress.say("THE TRIGGER'S PORT WAS LOST: the run goes on without pulses");
+                self.progress.say("THE TRIGGER WAS LOST: the run goes on without pulses");
             }
             Row::End { .. } => self.is_watching = false,
-            Row::Flip { .. } | Row::Offset { .. } | Row::OtherByte { .. } => (),
+            Row::ButtonsLost { .. } => self.progress.say("THE BUTTONS WERE LOST: the run goes on without responses"),
+            Row::Flip { .. }
+            | Row::Unseen { .. }
+            | Row::Offset { .. }
+            | Row::TargetOnset { .. }
+            | Row::TargetOffset { .. }
+            | Row::Press { .. }
+            | Row::OtherByte { .. }
+            | Row::Shift { .. } => (),
         }
     }
 
@@ -199,7 +207,7 @@ mod tests {
         console.look(Moment(1_000_000_000).plus(9.0));
         let said = operator.0.lock().unwrap();
         assert_eq!(said[0], "TRIGGER: pulse 2 of 5 is missing");
-        assert!(said[1].starts_with("THE TRIGGER'S PORT WAS LOST"));
+        assert!(said[1].starts_with("THE TRIGGER WAS LOST"));
         assert_eq!(said.len(), 2);
     }
 }

@@ -132,11 +132,7 @@ fn matrix(timeline: &Timeline, images: &[String], tr_s: f64, assumptions: Assump
         onset_s: seconds(trial.onset_frame),
         duration_s: seconds(trial.frames),
         trial_type: study::trial_type(trial.image.map(|image| images[image].as_str()), trial.is_one_back).into(),
-        stim_file: None,
-        image_sha256: None,
-        planned_onset_s: None,
-        frames: None,
-        onset_source: None,
+        ..Event::default()
     };
     let events: Vec<Event> = timeline.trials().iter().map(event).collect();
     let times_s: Vec<f64> = (0..timeline.volumes()).map(|volume| f64::from(volume) * tr_s).collect();

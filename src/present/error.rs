@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::present::refresh::{LARGEST_SD_MS, LEAST_INTERVALS};
+
 /// Why a run could not be presented, or not to its end. The cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,6 +78,29 @@ pub enum Error {
         /// Height of the window.
         screen_height: u32,
     },
+    /// The photodiode's patch would be drawn over an image.
+    #[error("the photodiode's patch of {side} x {side} pixels would cover a part of the images: make it smaller")]
+    PatchOverImage {
+        /// Its side, in pixels.
+        side: u32,
+    },
+    /// The screen's refreshes are not regular.
+    #[error(
+        "the screen is not steady: of {intervals} intervals between flips {sound} are within a fifth of those of \
+         {nominal_hz} Hz{}; a run needs {LEAST_INTERVALS} with a standard deviation below {LARGEST_SD_MS} ms. Close what \
+         else draws on this screen; --unsteady-screen goes on all the same, and the run says so",
+        sd_ms.map_or(String::new(), |sd_ms| format!(", with a standard deviation of {sd_ms} ms"))
+    )]
+    UnsteadyScreen {
+        /// How many intervals were measured.
+        intervals: usize,
+        /// How many of them are near the nominal one.
+        sound: usize,
+        /// The standard deviation of those, in ms.
+        sd_ms: Option<f64>,
+        /// The rate that the screen should have.
+        nominal_hz: f64,
+    },
     /// An attempt without a table cannot count.
     #[error("there is no {}: `layerprint recover` makes the table of an attempt from its journal", .0.display())]
     NoTable(PathBuf),
@@ -139,25 +164,55 @@ pub enum Error {
     /// The virtual display started and gave up.
     #[error("the virtual display Xvfb ended before it was ready")]
     XvfbEnded,
-    /// The serial port of the trigger cannot be opened.
-    #[error("cannot open the trigger's serial port {port}")]
+    /// A serial port cannot be opened.
+    #[error("cannot open the serial port {port}")]
     Port {
         /// Its path.
         port: String,
         /// Why not.
         source: serialport::Error,
     },
+    /// The box at a serial port did not answer as it should.
+    #[error("the box at {port} did not answer \"{sent}\": expected \"{expected}\", received \"{heard}\"")]
+    Handshake {
+        /// The port's path.
+        port: String,
+        /// What was said to it.
+        sent: String,
+        /// What it should say.
+        expected: String,
+        /// What it said.
+        heard: String,
+    },
+    /// The modem line of the trigger cannot be listened to.
+    #[error("cannot hear the line {line} of the serial port {port}")]
+    ModemLine {
+        /// The line.
+        line: &'static str,
+        /// The port's path.
+        port: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An input device cannot be listened to.
+    #[error("cannot read the input device {device}")]
+    InputDevice {
+        /// Its path.
+        device: String,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The emulated scanner could not be set up.
     #[error("cannot make a pseudo-terminal for the emulated scanner")]
     Emulator(#[source] serialport::Error),
     /// The emulated scanner has no serial port to write to.
-    #[error("the emulated scanner speaks over a serial port, but this protocol's trigger is a key")]
+    #[error("the emulated scanner speaks over a serial port, but this protocol's trigger is none")]
     EmulatedKey,
     /// A port was named for a trigger that has none.
-    #[error("a trigger port was named, but this protocol's trigger is a key")]
+    #[error("a trigger port was named, but this protocol's trigger has none")]
     PortForKey,
     /// The trigger failed before the run began.
-    #[error("the trigger's serial port was lost before the run began")]
+    #[error("the trigger was lost before the run began")]
     TriggerLost,
     /// The run would fill the disk.
     #[error(

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::present::clock::Moment;
-use crate::present::display::DisplayFacts;
+use crate::present::display::{DisplayFacts, Unseen};
 use crate::present::error::Error;
 use crate::present::protocol::Protocol;
 use crate::present::timeline::{PlannedTarget, PlannedTrial};
@@ -44,7 +44,14 @@ pub enum Row {
         /// When it arrived.
         at_ns: Moment,
     },
-    /// A byte that is not the trigger's.
+    /// A press of a button, bounces included.
+    Press {
+        /// When it arrived.
+        at_ns: Moment,
+        /// Which button, by its place in the order of their names.
+        button: u8,
+    },
+    /// A byte that is neither a pulse nor a button.
     OtherByte {
         /// When it arrived.
         at_ns: Moment,
@@ -55,6 +62,20 @@ pub enum Row {
     TriggerLost {
         /// When that was noticed.
         at_ns: Moment,
+    },
+    /// The buttons are gone.
+    ButtonsLost {
+        /// When that was noticed.
+        at_ns: Moment,
+    },
+    /// The timeline is moved on the frames of the screen, because the scanner's clock is another.
+    Shift {
+        /// When.
+        at_ns: Moment,
+        /// The first frame of the screen that it is moved at.
+        frame: u64,
+        /// By how many frames.
+        shift: i64,
     },
     /// The pulse of the first stored volume came: onset 0.
     Start {
@@ -67,6 +88,19 @@ pub enum Row {
         at_ns: Moment,
         /// Which.
         frame: u64,
+        /// How the time is known.
+        source: OnsetSource,
+        /// The number of the screen's refresh, where its server or driver counts them.
+        sequence: Option<u64>,
+    },
+    /// A frame was given to the screen and not seen, or nobody can tell when.
+    Unseen {
+        /// When that became known.
+        at_ns: Moment,
+        /// The frame that it was meant for.
+        frame: u64,
+        /// Why.
+        why: Unseen,
     },
     /// A trial began.
     Onset {
@@ -88,14 +122,36 @@ pub enum Row {
         /// The trial, from 0.
         trial: usize,
     },
+    /// Something that the participant is to respond to began.
+    TargetOnset {
+        /// When the screen took over its first frame.
+        at_ns: Moment,
+        /// That frame.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
+        /// How the time is known.
+        source: OnsetSource,
+    },
+    /// It was over.
+    TargetOffset {
+        /// When.
+        at_ns: Moment,
+        /// The first frame without it.
+        frame: u64,
+        /// The target, from 0.
+        target: usize,
+    },
     /// A frame came later than the one after the frame before.
     Late {
         /// When.
         at_ns: Moment,
         /// The frame that came.
         frame: u64,
-        /// How many refreshes passed without a new frame.
+        /// How many refreshes passed without a new frame, by the time since the flip before.
         missed: u64,
+        /// The same by the numbers of the refreshes, where there are any.
+        missed_by_sequence: Option<u64>,
     },
     /// The run ended.
     End {
@@ -132,8 +188,13 @@ pub struct Beginning {
     pub continues: Option<Continued>,
     /// Whether the scanner is emulated.
     pub emulated: bool,
-    /// The serial port or key that the trigger listens to.
+    /// Whether the screen's refreshes are not regular and the operator went on all the same.
+    pub unsteady_screen: bool,
+    /// The port, device or key that the trigger listens to.
     pub trigger: String,
+    /// What else is listened to: the ports and devices of buttons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_devices: Vec<String>,
     /// The name of the image set below `stimuli/`.
     pub image_set: String,
     /// Identifies the image set.
@@ -144,8 +205,11 @@ pub struct Beginning {
     pub image_px: [u32; 2],
     /// Width and height of the images as seen, in degrees of visual angle.
     pub image_deg: [f64; 2],
-    /// The colour around the images.
+    /// The colour around the images, before any gamma table.
     pub background_rgb: [u8; 3],
+    /// Identifies the gamma table, where there is one: the SHA-256 of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gamma_table_sha256: Option<String>,
     /// The seed of the order.
     pub seed: Seed,
     /// The display.
@@ -342,7 +406,7 @@ fn understood<T: serde::de::DeserializeOwned>(crc: &mut u32, line: &[u8]) -> Res
 #[cfg(test)]
 pub(in crate::present) mod tests {
     use super::*;
-    use crate::present::display::Pacing;
+    use crate::present::display::{FlipSourceFacts, FlipSourceKind, Pacing};
     use crate::present::protocol::tests::sound;
 
     /// The beginning of a run of 3 trials, the second of them null.
@@ -361,13 +425,16 @@ pub(in crate::present) mod tests {
             run: "sub-01_task-t_run-01".into(),
             continues: None,
             emulated: false,
+            unsteady_screen: false,
             trigger: "/dev/ttyS0".into(),
+            other_devices: Vec::new(),
             image_set: "set".into(),
             image_set_sha256: "11".into(),
             images: ["image_01", "image_02"].map(image).to_vec(),
             image_px: [8, 8],
             image_deg: [0.1, 0.1],
             background_rgb: [77; 3],
+            gamma_table_sha256: None,
             seed: Seed(7),
             display: DisplayFacts {
                 window_px: [640, 480],
@@ -375,7 +442,13 @@ pub(in crate::present) mod tests {
                 refresh_hz: 60.0,
                 nominal_hz: None,
                 measured_hz: 60.0,
+                intervals: 119,
+                sound_intervals: 119,
+                interval_sd_ms: Some(0.01),
+                steady: true,
                 pacing: Pacing::Software,
+                frames_ahead: 0,
+                flip_source: FlipSourceFacts::plain(FlipSourceKind::PresentCall, OnsetSource::Estimated),
                 adapter: "none".into(),
                 backend: "none".into(),
                 pixel_format: "none".into(),

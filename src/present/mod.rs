@@ -12,24 +12,30 @@ mod design;
 mod disk_space;
 mod display;
 mod error;
+mod gamma;
 mod journal;
+mod lock;
 mod order;
+mod pace;
 mod player;
 mod protocol;
 mod pulses;
 mod quantity;
 mod record;
 mod recover;
+mod refresh;
 mod resume;
 mod room;
 mod session;
 mod simulated;
 mod sprite;
+mod task;
 mod timeline;
 mod trials;
 mod trigger;
 mod virtual_display;
 mod window;
+mod wiring;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -44,18 +50,22 @@ pub use order::Trial;
 pub use protocol::Protocol;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
+pub use task::Score;
 
+use crate::present::display::DisplayFacts;
+use crate::present::gamma::GammaTable;
 use crate::present::journal::{Beginning, Continued, ShownImage};
 use crate::present::protocol::Dummies;
 use crate::present::resume::{Circumstances, Interrupted};
 use crate::present::room::Room;
 use crate::present::sprite::Sprite;
 use crate::present::timeline::Timeline;
+use crate::present::trials::Targets;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Progress, Provenance, Verdict, file};
+use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict, file};
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -72,6 +82,8 @@ pub struct Outcome {
     pub complete: bool,
     /// What the pulses say.
     pub verdict: Verdict,
+    /// How well the participant did the task, where there are buttons.
+    pub score: Option<Score>,
     /// Refreshes of the screen that passed without a new frame.
     pub missed_refreshes: u64,
 }
@@ -87,12 +99,20 @@ pub fn run(
     session: &Session,
     progress: &dyn Progress,
 ) -> Result<Outcome, Error> {
+    let gamma = GammaTable::of(protocol)?;
     let files = Files::of(protocol, images, session)?;
     let sprites = Sprite::of_set(images)?;
     let names: Vec<String> = images.manifest().images.iter().map(|image| image.name().into()).collect();
     let order = order::draw(&names, protocol, session.seed, &files.name)?;
+    let circumstances = Circumstances {
+        protocol,
+        image_set_sha256: images.sha256(),
+        seed: session.seed,
+        emulated: session.scanner == Scanner::Emulated,
+        gamma_table_sha256: gamma.as_ref().map(GammaTable::sha256),
+    };
     let continues =
-        if session.resume { Some(files.resumed(protocol, images, session, &order.trials, progress)?) } else { None };
+        if session.resume { Some(files.resumed(&circumstances, session, &order.trials, progress)?) } else { None };
 
     // Declared first, so that it ends last: the window is closed before its display.
     let _virtual_display = match session.screen {
@@ -102,24 +122,36 @@ pub fn run(
     let (presses, heard) = channel();
     let mut room = Room::connect(protocol, &session.scanner, heard)?;
     let mut window = Window::open(session.screen, presses)?;
-    let look = window.load(&protocol.screen, &sprites)?;
+    let look = window.load(&protocol.screen, &sprites, gamma.as_ref())?;
     window.find_pace()?;
+    check_steady(window.facts(), session)?;
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
     let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
+    window.place(timeline.targets(), protocol.targets.as_ref().and_then(Targets::fixation_rgb), gamma.as_ref());
+    let emulated_presses = {
+        let targets = timeline.targets().iter();
+        let targets_s: Vec<f64> = targets.map(|t| t.onset_frame as f64 / timeline.refresh_hz()).collect();
+        let seed = session.seed.of(&files.attempt.run().to_string());
+        task::emulated_presses(&targets_s, &mut seed.stream(Stream::EmulatedParticipant, files.attempt.number()))
+    };
 
+    let (source, others) = room.devices.descriptions().split_first().expect("a room has a trigger");
     let beginning = Beginning {
         provenance: Provenance::here(),
         unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         run: files.name.to_string(),
         continues,
-        emulated: session.scanner == Scanner::Emulated,
-        trigger: room.description.clone(),
+        emulated: circumstances.emulated,
+        unsteady_screen: session.unsteady_screen && !window.facts().steady,
+        trigger: source.clone(),
+        other_devices: others.to_vec(),
         image_set: files.image_set.clone(),
         image_set_sha256: images.sha256().into(),
         images: files.images.clone(),
         image_px: look.image_px,
         image_deg: look.image_deg,
         background_rgb: look.background_rgb,
+        gamma_table_sha256: gamma.as_ref().map(|table| table.sha256().into()),
         seed: session.seed,
         display: window.facts().clone(),
         volumes: timeline.volumes(),
@@ -129,18 +161,32 @@ pub fn run(
         protocol: protocol.clone(),
     };
     tell(&beginning, &files.attempt, progress);
+    room.devices.warnings().iter().for_each(|warning| progress.say(warning));
     disk_space::require(&session.dataset, disk_space::of_run(&timeline) + disk_space::of_images(images)?)?;
     let writer = files.claim(images, &session.dataset)?.begin(&beginning)?;
 
     let (journal, rows) = journal::journal();
     let (kept, played) = std::thread::scope(|scope| {
         let writing = scope.spawn(|| writer.keep(rows, &session.spare, progress));
-        let played = room.perform(protocol, &timeline, &mut window, &journal);
+        let played = room.perform(protocol, &timeline, &emulated_presses, &mut window, &journal);
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
+}
+
+/// A screen whose refreshes are not regular is for rehearsals, or for an operator who says so.
+fn check_steady(found: &DisplayFacts, session: &Session) -> Result<(), Error> {
+    if found.steady || session.unsteady_screen || session.scanner == Scanner::Emulated {
+        return Ok(());
+    }
+    Err(Error::UnsteadyScreen {
+        intervals: found.intervals,
+        sound: found.sound_intervals,
+        sd_ms: found.interval_sd_ms,
+        nominal_hz: found.nominal_hz.unwrap_or(refresh::USUAL_HZ),
+    })
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
@@ -189,6 +235,7 @@ fn record(
         journal,
         complete: record.facts.complete,
         verdict: record.facts.trigger.verdict,
+        score: record.score,
         missed_refreshes: record.facts.flips.missed_refreshes,
     })
 }
@@ -198,6 +245,10 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     let [width, height] = display.window_px;
     let minutes = f64::from(*volumes) * protocol.tr_s / 60.0;
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
+    progress.say(&format!("times of flips: {}", display.flip_source));
+    if !display.steady {
+        progress.say("the screen is NOT STEADY: its refreshes are not regular");
+    }
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",
         trials.len(),
@@ -243,20 +294,13 @@ impl Files {
     /// Where the latest attempt is gone on with. One that was killed gets its table.
     fn resumed(
         &self,
-        protocol: &Protocol,
-        images: &ImageSet,
+        now: &Circumstances,
         session: &Session,
         order: &[Trial],
         progress: &dyn Progress,
     ) -> Result<Continued, Error> {
         let interrupted = Interrupted::latest(Attempt::all(&session.dataset, &self.name)?, &self.name.to_string())?;
-        let now = Circumstances {
-            protocol,
-            image_set_sha256: images.sha256(),
-            seed: session.seed,
-            emulated: session.scanner == Scanner::Emulated,
-        };
-        let continued = interrupted.goes_on(&now, order)?;
+        let continued = interrupted.goes_on(now, order)?;
         if !interrupted.attempt().table().exists() {
             progress.say(&recover::make_table(interrupted.attempt())?.to_string());
         }

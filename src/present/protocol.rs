@@ -1,12 +1,13 @@
 //! Protocols: what is shown when, and how the scanner's room is wired.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::pulses::Expected;
-use crate::present::quantity::{at_least_one, positive};
+use crate::present::quantity::positive;
 use crate::present::trials::{Targets, Trials};
+use crate::present::wiring::{Responses, TriggerSetup};
 use crate::study::bids::Label;
 use crate::study::checked::checked;
 use crate::study::{self, file};
@@ -32,6 +33,15 @@ pub struct Protocol {
     pub(in crate::present) targets: Option<Targets>,
     pub(in crate::present) screen: ScreenSetup,
     pub(in crate::present) trigger: TriggerSetup,
+    /// What the time of the trials follows.
+    #[serde(default)]
+    pub(in crate::present) lock: LockTo,
+    /// The participant's buttons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) responses: Option<Responses>,
+    /// The folder of the file, where it was read from one.
+    #[serde(skip)]
+    pub(in crate::present) folder: PathBuf,
 }
 
 /// Volumes before the magnetization is steady. Onset 0 is the first volume that is stored.
@@ -63,6 +73,17 @@ pub enum Pulses {
     FirstVolume,
 }
 
+/// What the time of a run's trials follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockTo {
+    /// This computer's clock, from the first stored volume on.
+    #[default]
+    First,
+    /// The scanner's clock, as all pulses so far have it.
+    EveryPulse,
+}
+
 impl Pulses {
     fn per_volume(self) -> u32 {
         if let Pulses::PerVolume(count) = self { count } else { 1 }
@@ -83,6 +104,11 @@ pub struct ScreenSetup {
     pub(in crate::present) background: Background,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) fixation: Option<Fixation>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) photodiode: Option<Photodiode>,
+    /// The file of a gamma table, from the folder of the protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::present) gamma_table: Option<PathBuf>,
 }
 
 /// How large images are drawn.
@@ -116,35 +142,25 @@ pub struct Fixation {
     pub(in crate::present) rgb: [u8; 3],
 }
 
-/// How the scanner's pulses arrive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TriggerSetup {
-    /// A byte over a serial port.
-    Serial(SerialSetup),
-    /// A key of a keyboard.
-    Keyboard(KeySetup),
-}
-
-/// A serial port: 8 data bits, no parity, 1 stop bit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A square that is white during the first frames of each image and black otherwise, for a photodiode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SerialSetup {
-    /// Its path.
-    pub(in crate::present) port: String,
-    /// Bits per second.
-    #[serde(deserialize_with = "at_least_one")]
-    pub(in crate::present) baud: u32,
-    /// The byte that is a pulse.
-    pub(in crate::present) byte: u8,
+pub struct Photodiode {
+    /// Where.
+    pub(in crate::present) corner: Corner,
+    /// Its side, in mm.
+    #[serde(deserialize_with = "positive")]
+    pub(in crate::present) size_mm: f64,
 }
 
-/// A key.
+/// A corner of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySetup {
-    /// The character that it types.
-    pub(in crate::present) key: char,
+#[serde(rename_all = "snake_case")]
+pub enum Corner {
+    TopLeft,
+    TopRight,
+    BottomLeft,
+    BottomRight,
 }
 
 impl Protocol {
@@ -156,10 +172,23 @@ impl Protocol {
     /// Like [`Protocol::read`], for the text of a file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Protocol, study::Error> {
         let protocol: Protocol = file::parse_toml(path, text)?;
-        if let Some(targets) = &protocol.targets {
-            targets.fit(&protocol.trials).map_err(|what| study::Error::content(path, what))?;
+        let wrong = |what: String| study::Error::content(path, what);
+        if protocol.lock == LockTo::EveryPulse && protocol.pulses == Pulses::FirstVolume {
+            return Err(wrong("lock = \"every_pulse\" needs more pulses than the first one".into()));
         }
-        Ok(Protocol { trials: protocol.trials.beside(path), ..protocol })
+        if let Some(targets) = &protocol.targets {
+            targets.fit(&protocol.trials).and_then(|()| targets.can_be_seen(&protocol.screen)).map_err(wrong)?;
+        }
+        if let Some(responses) = &protocol.responses {
+            responses.fit(&protocol.trigger).map_err(wrong)?;
+        }
+        let folder = path.parent().unwrap_or(Path::new("")).into();
+        Ok(Protocol { trials: protocol.trials.beside(path), folder, ..protocol })
+    }
+
+    /// The file of the gamma table, where there is one.
+    pub(in crate::present) fn gamma_table(&self) -> Option<PathBuf> {
+        self.screen.gamma_table.as_ref().map(|table| self.folder.join(table))
     }
 
     /// From one pulse to the next, in seconds.
@@ -190,9 +219,9 @@ impl Protocol {
         Expected { interval_s: self.pulse_interval_s(), pulses, per_volume }
     }
 
-    /// Whether another protocol shows the same in the same way; the trigger may be wired otherwise.
+    /// Whether another protocol shows the same in the same way; the trigger may be wired otherwise, the file lie elsewhere.
     pub(in crate::present) fn is_as(&self, other: &Protocol) -> bool {
-        *self == Protocol { trigger: self.trigger.clone(), ..other.clone() }
+        *self == Protocol { trigger: self.trigger.clone(), folder: self.folder.clone(), ..other.clone() }
     }
 
     /// The task's label.
@@ -262,6 +291,15 @@ pub(in crate::present) mod tests {
     }
 
     #[test]
+    fn a_gamma_table_lies_where_the_protocol_does() {
+        let text = SOUND.replace("[trigger", "gamma_table = \"g.txt\"\n[trigger");
+        let protocol = Protocol::parse(Path::new("/lab/p.toml"), &text).unwrap();
+        assert_eq!(protocol.gamma_table(), Some("/lab/g.txt".into()));
+        assert!(protocol.is_as(&Protocol::parse(Path::new("/elsewhere/p.toml"), &text).unwrap()));
+        assert_eq!(sound().gamma_table(), None);
+    }
+
+    #[test]
     fn a_bad_value_is_named_with_its_line() {
         for (from, to, line, word) in [
             ("tr_s = 1.0", "tr_s = 0.0", "line 2", "above 0"),
@@ -271,6 +309,8 @@ pub(in crate::present) mod tests {
             ("lead_in_s = 2.0", "lead_in_s = 0.0", "line 9", "0.1"),
             ("byte = 53", "byte = 300", "line 19", "300"),
             ("width_mm = 400.0", "width_mm = nan", "line 12", "above 0"),
+            ("background", "photodiode = { corner = \"left\", size_mm = 9 }\nbackground", "line 15", "bottom_left"),
+            ("background", "photodiode = { corner = \"top_left\", size_mm = 0 }\nbackground", "line 15", "above 0"),
         ] {
             let complaint = complaint(from, to);
             assert!(complaint.contains(line) && complaint.contains(word), "{complaint}");

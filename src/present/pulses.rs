@@ -436,6 +436,59 @@ mod tests {
         }
     }
 
+    /// How late a thread on a loaded machine stamps a pulse: 0.04 ms as a rule, 2 ms once in a hundred pulses, 10 ms once in
+    /// ten thousand.
+    fn stamp_delay_s(chance: &mut ChaCha8Rng) -> f64 {
+        let [usual, rare, rarest] = [4e-5, 2e-3, 1e-2].map(|delay_s| delay_s * chance.random_range(0.5..1.0));
+        match chance.random::<f64>() {
+            share if share < 1e-4 => rarest,
+            share if share < 1e-2 => rare,
+            _ => usual,
+        }
+    }
+
+    #[test]
+    fn in_a_thousand_runs_with_a_loaded_machine_s_stamps_every_fault_is_told_and_none_invented() {
+        for run in 0..1000 {
+            let mut chance = chance(run);
+            let (tr_s, count) = (chance.random_range(0.5..3.0), chance.random_range(20..300_usize));
+            let stamped: Vec<f64> = (0..count).map(|k| k as f64 * tr_s + stamp_delay_s(&mut chance)).collect();
+            let expected = Expected { interval_s: tr_s, pulses: count as u32, per_volume: 1 };
+            let verdict = |pulses: &[f64]| judge(pulses, &expected, false).verdict;
+            assert_eq!(verdict(&stamped), Verdict::Clean, "run {run}");
+
+            let middle = chance.random_range(1..count - 1);
+            let number = middle as u32 + 1;
+            let without = |pulse: usize| [&stamped[..pulse], &stamped[pulse + 1..]].concat();
+            for edge in [0, count - 1] {
+                let found = verdict(&without(edge));
+                assert!(
+                    matches!(found, Verdict::Ambiguous { pulses: 1, ref faults, .. } if faults.is_empty()),
+                    "run {run}"
+                );
+            }
+            assert_eq!(verdict(&without(middle)).faults(), [Fault::Missing { after_pulse: number - 1, count: 1 }]);
+            for bounce_s in [0.02, 0.4 * tr_s] {
+                let mut bounced = stamped.clone();
+                bounced.insert(middle + 1, stamped[middle] + bounce_s);
+                assert_eq!(verdict(&bounced).faults(), [Fault::Duplicate { pulse: number + 1 }], "run {run}");
+            }
+            let mut late = stamped.clone();
+            late[middle] += 0.05;
+            let found = verdict(&late);
+            assert!(matches!(found.faults(), [Fault::OffGrid { pulse, .. }] if *pulse == number), "run {run}: {found}");
+            let every_second: Vec<f64> = stamped.iter().step_by(2).copied().collect();
+            let slice = |at: &f64| {
+                let at = *at;
+                (0..10).map(move |slice| at + 0.1 * tr_s * f64::from(slice))
+            };
+            for other in [every_second, stamped.iter().flat_map(slice).collect()] {
+                let found = verdict(&other);
+                assert!(matches!(found.faults()[0], Fault::OtherTr { .. }), "run {run}: {found}");
+            }
+        }
+    }
+
     #[test]
     fn slice_triggers_that_were_asked_for_are_clean_and_lost_ones_are_found() {
         let expected = Expected { interval_s: TR / 32.0, pulses: 50 * 32, per_volume: 32 };

@@ -180,7 +180,7 @@ mod tests {
         let at = |frame: u64| Moment(5 * SECOND + frame * SECOND / 60);
         let mut rows = vec![Row::Pulse { at_ns: at(0) }, Row::Start { at_ns: at(0) }];
         for frame in 1..780 {
-            rows.push(Row::Flip { at_ns: at(frame), frame });
+            rows.push(Row::Flip { at_ns: at(frame), frame, source: OnsetSource::Estimated, sequence: None });
             let onset = |trial| Row::Onset { at_ns: at(frame), frame, trial, source: OnsetSource::Estimated };
             let offset = |trial| Row::Offset { at_ns: at(frame), frame, trial };
             match frame {

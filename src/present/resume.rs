@@ -24,6 +24,8 @@ pub struct Circumstances<'a> {
     pub seed: Seed,
     /// Whether the scanner is emulated.
     pub emulated: bool,
+    /// Identifies the gamma table.
+    pub gamma_table_sha256: Option<&'a str>,
 }
 
 impl Interrupted {
@@ -60,6 +62,9 @@ impl Interrupted {
         }
         if now.emulated != self.account.beginning.emulated {
             return other("the scanner, real or emulated,");
+        }
+        if now.gamma_table_sha256 != self.account.beginning.gamma_table_sha256.as_deref() {
+            return other("the gamma table");
         }
         if !now.protocol.is_as(protocol) {
             return other("the protocol");
@@ -101,7 +106,7 @@ mod tests {
     }
 
     fn now(protocol: &Protocol) -> Circumstances<'_> {
-        Circumstances { protocol, image_set_sha256: "11", seed: Seed(7), emulated: false }
+        Circumstances { protocol, image_set_sha256: "11", seed: Seed(7), emulated: false, gamma_table_sha256: None }
     }
 
     #[test]
@@ -122,6 +127,8 @@ mod tests {
         let what = complaint(Circumstances { seed: Seed(8), ..now(&protocol) }, &order());
         assert_eq!(what, "sub-01_task-t_run-01, attempt 1 cannot be resumed: the seed was another then");
         assert!(complaint(Circumstances { image_set_sha256: "12", ..now(&protocol) }, &order()).contains("image set"));
+        let gamma_table_sha256 = Some("22");
+        assert!(complaint(Circumstances { gamma_table_sha256, ..now(&protocol) }, &order()).contains("gamma table"));
         assert!(complaint(Circumstances { emulated: true, ..now(&protocol) }, &order()).contains("emulated"));
         assert!(complaint(now(&protocol), &of_images(&[None; 4]).trials).contains("the order"));
         let mut other = sound();
@@ -129,7 +136,7 @@ mod tests {
         assert!(complaint(now(&other), &order()).contains("the protocol"));
         let mut wired_otherwise = sound();
         wired_otherwise.trigger =
-            crate::present::protocol::TriggerSetup::Keyboard(crate::present::protocol::KeySetup { key: 't' });
+            crate::present::wiring::TriggerSetup::Keyboard(crate::present::wiring::KeySetup { key: 't' });
         assert!(interrupted(1).goes_on(&now(&wired_otherwise), &order()).is_ok());
     }
 }

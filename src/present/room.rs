@@ -1,75 +1,122 @@
-//! The scanner's room as a run finds it: what brings the pulses.
+//! The devices of a scanner's room as they are wired, or emulated ones in their place.
 
 use std::sync::mpsc::Receiver;
 
+use crate::present::clock::Moment;
 use crate::present::display::Display;
 use crate::present::error::Error;
 use crate::present::journal::Journal;
 use crate::present::player;
-use crate::present::protocol::{Protocol, SerialSetup, TriggerSetup};
+use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
 use crate::present::session::Scanner;
 use crate::present::timeline::Timeline;
-use crate::present::trigger::{EmulatedScanner, KeyPress, KeyTrigger, SerialTrigger, Trigger};
+use crate::present::trigger::emulated::{self, EmulatedBox};
+use crate::present::trigger::{Devices, KeyPress};
+use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 
-/// From the moment an emulated scanner is ready to its first pulse.
+/// From the moment an emulated scanner is told to scan to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
 
-/// What brings the pulses.
+/// What brings pulses and presses.
 pub struct Room {
-    /// Where they come from.
-    pub trigger: Box<dyn Trigger>,
-    /// The serial port or key that is listened to.
-    pub description: String,
-    emulated: Option<(EmulatedScanner, u8)>,
+    /// Where they arrive.
+    pub devices: Devices,
+    emulated: Option<Emulated>,
+}
+
+/// A scanner and a participant who are not there.
+struct Emulated {
+    scanner: EmulatedBox,
+    /// The box of the buttons, where they have one of their own.
+    buttons: Option<EmulatedBox>,
+    pulse: Code,
+    /// The button that is pressed; a key cannot be.
+    button: Option<Code>,
 }
 
 impl Room {
-    /// Opens the trigger's port, or listens to a window's keys.
+    /// Opens the devices of a protocol. `presses` are the keys that the window hears.
     pub fn connect(protocol: &Protocol, scanner: &Scanner, presses: Receiver<KeyPress>) -> Result<Room, Error> {
-        let serial = match (&protocol.trigger, scanner) {
-            (TriggerSetup::Keyboard(setup), Scanner::AsWired) => {
-                let trigger = Box::new(KeyTrigger::new(setup.key, presses));
-                return Ok(Room { trigger, description: format!("key {:?}", setup.key), emulated: None });
+        let mut responses = protocol.responses.clone();
+        let (trigger, emulated) = match (&protocol.trigger, scanner) {
+            (trigger, Scanner::AsWired) => (trigger.clone(), None),
+            (TriggerSetup::Serial(setup), Scanner::AtPort(port)) => (at_port(setup, port), None),
+            (TriggerSetup::ModemLine(setup), Scanner::AtPort(port)) => {
+                let mut setup = setup.clone();
+                setup.port.clone_from(port);
+                (TriggerSetup::ModemLine(setup), None)
             }
-            (TriggerSetup::Keyboard(_), Scanner::AtPort(_)) => return Err(Error::PortForKey),
-            (TriggerSetup::Keyboard(_), Scanner::Emulated) => return Err(Error::EmulatedKey),
-            (TriggerSetup::Serial(setup), _) => setup,
+            (TriggerSetup::Serial(setup), Scanner::Emulated) => {
+                let scanner = EmulatedBox::new(&setup.port.handshake)?;
+                let own_port = responses.as_mut().and_then(|responses| responses.serial.as_mut());
+                let buttons = own_port.map(emulate).transpose()?;
+                if let Some(responses) = &mut responses {
+                    // Whoever rehearses has no box, but may have a keyboard.
+                    responses.input = None;
+                }
+                let button = responses.as_ref().and_then(|r| r.codes().first().map(|(code, _)| *code));
+                let trigger = at_port(setup, &scanner.port());
+                (trigger, Some(Emulated { scanner, buttons, pulse: setup.pulse, button }))
+            }
+            (TriggerSetup::ModemLine(_) | TriggerSetup::Input(_) | TriggerSetup::Keyboard(_), Scanner::Emulated) => {
+                return Err(Error::EmulatedKey);
+            }
+            (TriggerSetup::Input(_) | TriggerSetup::Keyboard(_), Scanner::AtPort(_)) => return Err(Error::PortForKey),
         };
-        let emulated = match scanner {
-            Scanner::Emulated => Some(EmulatedScanner::new()?),
-            Scanner::AsWired | Scanner::AtPort(_) => None,
-        };
-        let port = match (&emulated, scanner) {
-            (Some(emulated), _) => emulated.port(),
-            (None, Scanner::AtPort(port)) => port.clone(),
-            (None, _) => serial.port.clone(),
-        };
-        let trigger = Box::new(SerialTrigger::open(&SerialSetup { port: port.clone(), ..serial.clone() })?);
-        Ok(Room { trigger, description: port, emulated: emulated.map(|scanner| (scanner, serial.byte)) })
+        Ok(Room { devices: Devices::open(&trigger, responses.as_ref(), presses)?, emulated })
     }
 
-    /// A run; an emulated scanner begins to send its pulses once it is armed.
+    /// A run. Once it is armed an emulated scanner begins to send its pulses, and its participant to press a button at
+    /// these times, in seconds from onset 0; real ones do so by themselves.
     pub fn perform(
         &mut self,
         protocol: &Protocol,
         timeline: &Timeline,
+        presses_s: &[f64],
         display: &mut impl Display,
         journal: &Journal,
     ) -> Result<(), Error> {
-        let Room { trigger, emulated, .. } = self;
-        let armed = || start(emulated, &protocol.expected_pulses(timeline.volumes()));
-        player::perform(protocol, timeline, display, &mut **trigger, journal, armed)
+        let Room { devices, emulated } = self;
+        player::perform(protocol, timeline, display, devices, journal, || {
+            if let Some(emulated) = emulated {
+                emulated.begin(protocol, &protocol.expected_pulses(timeline.volumes()), presses_s);
+            }
+        })
     }
 
     /// An emulated scanner begins to send these pulses.
-    pub fn start_emulated(&mut self, pulses: &Expected) {
-        start(&mut self.emulated, pulses);
+    pub fn start_emulated(&self, protocol: &Protocol, pulses: &Expected) {
+        if let Some(emulated) = &self.emulated {
+            emulated.begin(protocol, pulses, &[]);
+        }
     }
 }
 
-fn start(emulated: &mut Option<(EmulatedScanner, u8)>, pulses: &Expected) {
-    if let Some((scanner, byte)) = emulated {
-        scanner.start(*byte, EMULATED_DELAY_S, pulses.interval_s, pulses.pulses);
+impl Emulated {
+    fn begin(&self, protocol: &Protocol, expected: &Expected, presses_s: &[f64]) {
+        let first = Moment::now().plus(EMULATED_DELAY_S);
+        let onset_0 = first.plus(f64::from(protocol.intervals_before_start()) * expected.interval_s);
+        let pulse = |place: u32| (first.plus(f64::from(place) * expected.interval_s), self.pulse);
+        let mut begins: Vec<(Moment, Code)> = (0..expected.pulses).map(pulse).collect();
+        let press = |button: Code| presses_s.iter().map(move |at_s| (onset_0.plus(*at_s), button));
+        let presses: Vec<(Moment, Code)> = self.button.into_iter().flat_map(press).collect();
+        match &self.buttons {
+            Some(buttons) => buttons.send(emulated::bytes(&presses)),
+            None => begins.extend(presses),
+        }
+        self.scanner.send(emulated::bytes(&begins));
     }
+}
+
+fn at_port(setup: &SerialSetup, port: &str) -> TriggerSetup {
+    let port = PortSetup { port: port.into(), ..setup.port.clone() };
+    TriggerSetup::Serial(SerialSetup { port, ..setup.clone() })
+}
+
+/// A box in the place of the one at a port.
+fn emulate(port: &mut PortSetup) -> Result<EmulatedBox, Error> {
+    let emulated = EmulatedBox::new(&port.handshake)?;
+    port.port = emulated.port();
+    Ok(emulated)
 }

@@ -22,6 +22,8 @@ pub struct Session {
     pub resume: bool,
     /// Where a new folder holds the journal if the dataset's disk does not take it.
     pub spare: PathBuf,
+    /// Whether the run goes on where the screen's refreshes are not regular. A rehearsal does in any case.
+    pub unsteady_screen: bool,
     /// Who sends the pulses.
     pub scanner: Scanner,
     /// Where the images are shown.

@@ -1,19 +1,18 @@
 //! A display without a screen and a trigger without a line, on a virtual clock: what happens there is exact.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-#[cfg(test)]
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use crate::present::clock::Moment;
-use crate::present::display::{Display, Flip, Scene};
+use crate::present::display::{Answer, Display, Fate, Flip, Scene, Unseen};
 use crate::present::error::Error;
+use crate::present::pace::Pace;
 #[cfg(test)]
 use crate::present::trigger::{Signal, Trigger};
 use crate::study::OnsetSource;
 
-/// The virtual time: only flips move it.
+/// The virtual time: only the display moves it.
 pub type VirtualClock = Rc<Cell<Moment>>;
 
 /// A screen that flips on the refreshes of a virtual clock.
@@ -22,11 +21,16 @@ pub struct SimulatedDisplay {
     began: Moment,
     refresh_hz: f64,
     refreshes: u64,
+    pace: Pace,
     stalls: HashMap<u64, u64>,
+    discarded: HashSet<u64>,
+    answer_lag_s: f64,
+    under_way: VecDeque<(Moment, Answer)>,
     is_waited_for: bool,
     abort_at: Option<Moment>,
-    /// What was shown when.
+    /// What was on the screen from when.
     pub shown: Vec<(Moment, Scene)>,
+    frames: u64,
 }
 
 impl SimulatedDisplay {
@@ -34,13 +38,18 @@ impl SimulatedDisplay {
     pub fn new(clock: VirtualClock, refresh_hz: f64, stalls: &[(u64, u64)]) -> SimulatedDisplay {
         SimulatedDisplay {
             began: clock.get(),
+            pace: Pace::new(refresh_hz, clock.get()),
             clock,
             refresh_hz,
             refreshes: 0,
             stalls: stalls.iter().copied().collect(),
+            discarded: HashSet::new(),
+            answer_lag_s: 0.0,
+            under_way: VecDeque::new(),
             is_waited_for: false,
             abort_at: None,
             shown: Vec::new(),
+            frames: 0,
         }
     }
 
@@ -57,10 +66,23 @@ impl SimulatedDisplay {
         self.abort_at = Some(moment);
     }
 
+    /// What became of a frame is known only so long after it.
+    #[cfg(test)]
+    pub fn answer_after(&mut self, seconds: f64) {
+        self.answer_lag_s = seconds;
+    }
+
+    /// The frames of these refreshes are not shown.
+    #[cfg(test)]
+    pub fn discard(&mut self, refreshes: &[u64]) {
+        self.discarded.extend(refreshes);
+    }
+
     /// Takes the memory for so many frames now.
     #[cfg(test)]
     pub fn reserve(&mut self, frames: usize) {
         self.shown.reserve(frames);
+        self.under_way.reserve(frames);
     }
 
     fn refresh(&self, number: u64) -> Moment {
@@ -70,19 +92,50 @@ impl SimulatedDisplay {
 
 impl Display for SimulatedDisplay {
     fn next_flip(&self) -> Moment {
-        self.refresh(self.refreshes + 1)
+        self.pace.next_flip(self.clock.get(), self.under_way.len())
     }
 
-    fn show(&mut self, scene: Scene) -> Result<Flip, Error> {
-        self.refreshes += 1;
+    fn show(&mut self, scene: Scene) -> Result<u64, Error> {
+        let expected = self.next_flip();
+        // A screen takes a frame only when it has taken the one before.
+        self.clock.set(self.clock.get().max(self.refresh(self.refreshes)));
+        while self.refresh(self.refreshes) <= self.clock.get() {
+            self.refreshes += 1;
+        }
         self.refreshes += self.stalls.get(&self.refreshes).copied().unwrap_or(0);
         let at = self.refresh(self.refreshes);
+        let known_at = at.plus(self.answer_lag_s);
+        let fate = if self.discarded.contains(&self.refreshes) {
+            Fate::Unseen { at: known_at, why: Unseen::Discarded }
+        } else {
+            self.shown.push((at, scene));
+            Fate::Taken(Flip { at, source: OnsetSource::Simulated, sequence: Some(self.refreshes) })
+        };
+        self.under_way.push_back((known_at, Answer { shown: self.frames, fate }));
+        self.frames += 1;
+        let patience = expected.plus(0.5 * self.pace.frame_s());
+        self.clock.set(self.clock.get().max(known_at.min(patience)));
         if self.is_waited_for {
-            std::thread::sleep(at.remaining());
+            std::thread::sleep(self.clock.get().remaining());
         }
-        self.clock.set(at);
-        self.shown.push((at, scene));
-        Ok(Flip { at, source: OnsetSource::Simulated })
+        Ok(self.frames - 1)
+    }
+
+    fn answer(&mut self) -> Option<Answer> {
+        if self.under_way.front()?.0 > self.clock.get() {
+            return None;
+        }
+        let (_, answer) = self.under_way.pop_front()?;
+        if let Fate::Taken(flip) = answer.fate {
+            self.pace.hold_to(flip.at);
+        }
+        Some(answer)
+    }
+
+    fn settle(&mut self) {
+        if let Some((known_at, _)) = self.under_way.back() {
+            self.clock.set(self.clock.get().max(*known_at));
+        }
     }
 
     fn abort_asked(&self) -> bool {
@@ -108,7 +161,11 @@ impl SimulatedTrigger {
 #[cfg(test)]
 impl Trigger for SimulatedTrigger {
     fn poll(&mut self) -> Option<Signal> {
-        let (Signal::Pulse(at) | Signal::OtherByte(at, _) | Signal::Lost(at)) = *self.signals.front()?;
+        let (Signal::Pulse(at)
+        | Signal::Press(at, _)
+        | Signal::OtherByte(at, _)
+        | Signal::Lost(at)
+        | Signal::ButtonsLost(at)) = *self.signals.front()?;
         if at <= self.clock.get() { self.signals.pop_front() } else { None }
     }
 }

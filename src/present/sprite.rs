@@ -1,7 +1,7 @@
 //! What is drawn, and where it lies on the screen.
 
 use crate::present::error::Error;
-use crate::present::protocol::{Background, Fixation, ImageSize, ScreenSetup};
+use crate::present::protocol::{Background, Corner, Fixation, ImageSize, ScreenSetup};
 use crate::study::{ImageSet, Picture};
 
 /// Something that is drawn: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.
@@ -136,7 +136,7 @@ impl Geometry {
 
     /// The diameter of the fixation dot in pixels: at least 1.
     pub fn fixation_px(&self, fixation: &Fixation) -> u32 {
-        whole_pixels(size_mm(fixation.diameter_deg, self.distance_mm) / self.pixel_mm)
+        self.length_px(size_mm(fixation.diameter_deg, self.distance_mm))
     }
 
     /// A length on the screen in whole pixels: at least 1.
@@ -155,6 +155,35 @@ fn whole_pixels(length: f64) -> u32 {
 }
 
 impl Place {
+    /// A square within, `width` of this place's width wide and at least a pixel, at shares of the room that it leaves: 0 at
+    /// the left or upper border, 1 at the right or lower one.
+    pub fn square(self, x: f64, y: f64, width: f64) -> Place {
+        let edge = whole_pixels(width * f64::from(self.width)).min(self.width).min(self.height);
+        let within = |share: f64, length: u32| (share * f64::from(length - edge)).round() as u32;
+        let [left, above] = [within(x, self.width), within(y, self.height)];
+        Place { x: self.x + left, y: self.y + above, width: edge, height: edge }
+    }
+
+    /// A square in a corner of a window; an error if it does not fit.
+    pub fn in_corner(corner: Corner, side: u32, window: [u32; 2]) -> Result<Place, Error> {
+        // It fits where it could be in the middle.
+        Place::centred([side; 2], window)?;
+        let [right, below] = window.map(|length| length - side);
+        let [x, y] = match corner {
+            Corner::TopLeft => [0, 0],
+            Corner::TopRight => [right, 0],
+            Corner::BottomLeft => [0, below],
+            Corner::BottomRight => [right, below],
+        };
+        Ok(Place { x, y, width: side, height: side })
+    }
+
+    /// Whether a pixel is in both.
+    pub fn overlaps(&self, other: &Place) -> bool {
+        let meet = |a: u32, a_length: u32, b: u32, b_length: u32| a < b + b_length && b < a + a_length;
+        meet(self.x, self.width, other.x, other.width) && meet(self.y, self.height, other.y, other.height)
+    }
+
     /// In the middle of a window, half a pixel to the upper left where the difference is odd; an error if it does not fit.
     pub fn centred([width, height]: [u32; 2], window: [u32; 2]) -> Result<Place, Error> {
         match (window[0].checked_sub(width), window[1].checked_sub(height)) {
@@ -196,6 +225,30 @@ mod tests {
         assert_eq!(Place::centred([100, 51], [201, 100]).unwrap(), Place { x: 50, y: 24, width: 100, height: 51 });
         let error = Place::centred([300, 51], [201, 100]).unwrap_err().to_string();
         assert!(error.contains("300 x 51") && error.contains("201 x 100"));
+    }
+
+    #[test]
+    fn a_square_lies_within_the_image() {
+        let image = Place { x: 10, y: 20, width: 100, height: 50 };
+        let square = |x, y, width| {
+            let Place { x, y, width, height } = image.square(x, y, width);
+            [x, y, width, height]
+        };
+        assert_eq!(square(0.0, 0.0, 0.1), [10, 20, 10, 10]);
+        assert_eq!(square(1.0, 1.0, 0.1), [100, 60, 10, 10]);
+        assert_eq!(square(0.5, 0.5, 0.001), [60, 45, 1, 1]);
+        assert_eq!(square(0.5, 1.0, 0.9), [35, 20, 50, 50]);
+    }
+
+    #[test]
+    fn a_patch_lies_in_its_corner_and_beside_the_image() {
+        let at = |corner| Place::in_corner(corner, 10, [200, 100]).map(|place| [place.x, place.y]).unwrap();
+        assert_eq!([at(Corner::TopLeft), at(Corner::BottomRight)], [[0, 0], [190, 90]]);
+        assert_eq!([at(Corner::TopRight), at(Corner::BottomLeft)], [[190, 0], [0, 90]]);
+        assert!(Place::in_corner(Corner::TopLeft, 101, [200, 100]).is_err());
+        let image = Place::centred([180, 80], [200, 100]).unwrap();
+        let patch = |side| Place::in_corner(Corner::BottomLeft, side, [200, 100]).unwrap();
+        assert_eq!([10, 11].map(|side| patch(side).overlaps(&image)), [false, true]);
     }
 
     #[test]

@@ -134,6 +134,13 @@ impl Timeline {
         let trial = &self.trials[latest];
         (frame < trial.onset_frame + trial.frames).then_some(latest)
     }
+
+    /// The target that is shown at a frame.
+    pub fn target_at(&self, frame: u64) -> Option<usize> {
+        let latest = self.targets.partition_point(|target| target.onset_frame <= frame).checked_sub(1)?;
+        let target = &self.targets[latest];
+        (frame < target.onset_frame + target.frames).then_some(latest)
+    }
 }
 
 fn whole_frames(key: &'static str, seconds: f64, refresh_hz: f64) -> Result<u64, Error> {

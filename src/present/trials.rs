@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::present::protocol::ScreenSetup;
 use crate::present::quantity::{LONGEST_S, at_least_one, not_negative, positive};
 use crate::study::checked::checked;
 
@@ -103,6 +104,8 @@ pub struct FixationChange {
     /// `duration_s`.
     #[serde(deserialize_with = "positive")]
     pub(in crate::present) min_distance_s: f64,
+    /// The bytes of the other colour.
+    pub(in crate::present) rgb: [u8; 3],
 }
 
 /// Small grey squares that appear on images for a moment, on no two neighbouring trials.
@@ -133,6 +136,23 @@ impl Trials {
 }
 
 impl Targets {
+    /// The other colour of the fixation, where it changes.
+    pub(in crate::present) fn fixation_rgb(&self) -> Option<[u8; 3]> {
+        if let Targets::FixationChange(change) = self { Some(change.rgb) } else { None }
+    }
+
+    /// Whether they can be seen on a screen; the reason if not.
+    pub(in crate::present) fn can_be_seen(&self, screen: &ScreenSetup) -> Result<(), String> {
+        match (self.fixation_rgb(), &screen.fixation) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err("targets.fixation_change needs screen.fixation".into()),
+            (Some(rgb), Some(fixation)) if fixation.rgb == rgb => {
+                Err("targets.fixation_change: rgb is the colour of the fixation itself".into())
+            }
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
+
     /// Whether they can be told from what else is shown; the reason if not.
     pub(in crate::present) fn fit(&self, trials: &Trials) -> Result<(), String> {
         match (self, &trials.order) {

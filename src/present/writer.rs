@@ -364,7 +364,7 @@ mod tests {
     use super::*;
     use crate::present::clock::Moment;
     use crate::present::journal::{self, Account, Ending, Journal, tests as journals};
-    use crate::study::{Silent, Stage};
+    use crate::study::{OnsetSource, Silent, Stage};
 
     /// Hears what the operator hears.
     #[derive(Default)]
@@ -446,7 +446,7 @@ mod tests {
     }
 
     fn row(number: u64) -> Row {
-        Row::Flip { at_ns: Moment(number), frame: number }
+        Row::Flip { at_ns: Moment(number), frame: number, source: OnsetSource::Simulated, sequence: None }
     }
 
     /// Keeps a journal on a disk while `run` hands over rows.
@@ -586,7 +586,7 @@ mod tests {
             scope.spawn(|| writer.keep(rows, Path::new("/nonexistent"), &Silent));
             for frame in 0.. {
                 let at_ns = Moment::now();
-                journal.put(Row::Flip { at_ns, frame }).unwrap();
+                journal.put(Row::Flip { at_ns, frame, source: OnsetSource::Simulated, sequence: None }).unwrap();
                 // Not heard any more: the test is over.
                 if io::Write::write_all(&mut io::stderr(), format!("{frame} {}\n", at_ns.0).as_bytes()).is_err() {
                     std::process::exit(1);

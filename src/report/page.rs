@@ -424,7 +424,7 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
         duration_s: event.duration_s,
         image: records.iter().position(|image| is_of(event, image)),
     };
-    let marks: Vec<Mark> = run.events.0.iter().map(mark).collect();
+    let marks: Vec<Mark> = run.events.0.iter().filter(|event| event.is_of_trial()).map(mark).collect();
     let shown = Run {
         name: &name,
         images: &images,

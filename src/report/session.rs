@@ -34,14 +34,17 @@ impl RunFigures {
         let planned = |event: &crate::study::Event| {
             event.planned_onset_s.map(|planned| (planned, (event.onset_s - planned) * 1000.0))
         };
-        let mut sources: Vec<&'static str> =
-            events.iter().filter_map(|event| event.onset_source).map(|source| source.name()).collect();
+        let mut sources: Vec<&'static str> = events
+            .iter()
+            .filter(|event| event.is_of_trial())
+            .filter_map(|event| Some(event.onset_source?.name()))
+            .collect();
         sources.sort_unstable();
         sources.dedup();
         let pulses_s = run.facts.as_ref().map(|facts| facts.pulses_s.clone()).unwrap_or_default();
         let end_of_events = events.iter().map(|event| event.onset_s + event.duration_s).fold(0.0, f64::max);
         RunFigures {
-            trials: events.len() - null_trials,
+            trials: events.iter().filter(|event| event.is_of_image()).count(),
             null_trials,
             onset_errors: events.iter().filter_map(planned).collect(),
             flips: run.facts.as_ref().map(|facts| facts.flips.clone()),
@@ -69,11 +72,8 @@ mod tests {
             onset_s,
             duration_s: 2.0,
             trial_type: name.into(),
-            stim_file: None,
-            image_sha256: None,
             planned_onset_s: Some(onset_s - 0.002),
-            frames: None,
-            onset_source: None,
+            ..Event::default()
         };
         PresentedRun {
             name: RunName::parse("sub-01_task-x").unwrap(),

@@ -10,7 +10,7 @@ use crate::brain::{self, Grid, nifti_file};
 use crate::report::error::Error;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
-use crate::study::{Events, ImageRecord, ImageSet, Layer, NULL, ONE_BACK, RunFacts, file};
+use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
 
 /// How alike the layers' RSMs are over 16 natural photographs, measured with the trained network.
 const NATURAL: &str =
@@ -356,7 +356,7 @@ fn belongs(run: &RunName, maps: &RunName) -> bool {
 
 fn check_images(path: &Path, events: &Events, set: &ImageSet) -> Result<(), Error> {
     let images = &set.manifest().images;
-    for event in events.0.iter().filter(|event| ![NULL, ONE_BACK].contains(&event.trial_type.as_str())) {
+    for event in events.0.iter().filter(|event| event.is_of_image()) {
         let Some(image) = images.iter().find(|image| image.name() == event.trial_type) else {
             let names: Vec<&str> = images.iter().take(3).map(ImageRecord::name).collect();
             let what = format!("{:?} is no image of the set, which has {}, ...", event.trial_type, names.join(", "));

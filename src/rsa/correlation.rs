@@ -1,27 +1,5 @@
 //! Correlations of two vectors.
 
-use serde::{Deserialize, Serialize};
-
-/// How the vectors of two RSMs are compared (second-order similarity).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecondOrder {
-    /// Pearson's correlation of average ranks (ties share the mean of their ranks).
-    Spearman,
-    /// Pearson's correlation of the values.
-    Pearson,
-}
-
-impl SecondOrder {
-    /// The similarity of two vectors of equal length, in -1..=1; NaN where either is constant or not finite.
-    pub fn of(self, a: &[f64], b: &[f64]) -> f64 {
-        match self {
-            SecondOrder::Spearman => spearman(a, b),
-            SecondOrder::Pearson => pearson(a, b),
-        }
-    }
-}
-
 /// Pearson's correlation of two vectors of equal length, in two passes; NaN where either is constant or not finite.
 ///
 /// A vector counts as constant when its deviations from the mean are within rounding of its magnitude.
@@ -43,7 +21,7 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
 
 /// Spearman's rank correlation, ties averaged; NaN where either vector is constant or not finite.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
-    if a.iter().chain(b).any(|v| v.is_nan()) {
+    if !a.iter().chain(b).all(|v| v.is_finite()) {
         return f64::NAN;
     }
     pearson(&average_ranks(a), &average_ranks(b))

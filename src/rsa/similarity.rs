@@ -1,6 +1,6 @@
 //! How alike the layers' RSMs are to each other.
 
-use crate::rsa::{correlation::SecondOrder, rsm::Rsm, rsm::pairs};
+use crate::rsa::{rsm::Rsm, rsm::pairs, second_order::SecondOrder, symmetric::Symmetric};
 
 /// A symmetric matrix of second-order similarities between RSMs: for 12 layers, the 12 x 12 layer similarity.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,12 @@ impl SimilarityMatrix {
     /// The similarity of RSMs `i` and `j`, in -1..=1.
     pub fn get(&self, i: usize, j: usize) -> f64 {
         self.0.get(i, j)
+    }
+
+    /// The same numbers as a matrix, 1 on the diagonal; `None` where any is undefined.
+    pub fn matrix(&self) -> Option<Symmetric> {
+        let defined = self.0.upper().iter().all(|r| r.is_finite());
+        defined.then(|| Symmetric::from_fn(self.n(), |i, j| self.get(i, j)))
     }
 
     /// The mean of |r| over the pairs: how far the fingerprints are from distinct, 0 the best.

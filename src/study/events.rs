@@ -18,6 +18,15 @@ pub const NULL: &str = "null";
 /// The `trial_type` of an image that was just shown and is shown again as a target.
 pub const ONE_BACK: &str = "one_back";
 
+/// The `trial_type` of a change of the fixation's colour that the participant is to respond to.
+pub const FIXATION_CHANGE: &str = "fixation_change";
+
+/// The `trial_type` of a grey square on an image that the participant is to respond to.
+pub const GREY_SQUARE: &str = "grey_square";
+
+/// The `trial_type` of a press of a button.
+pub const BUTTON_PRESS: &str = "button_press";
+
 /// The `trial_type` of a trial: the name of its image, [`NULL`] where there is none, [`ONE_BACK`] for a target's repeat.
 pub fn trial_type(image: Option<&str>, is_one_back: bool) -> &str {
     match image {
@@ -32,16 +41,21 @@ pub fn trial_type(image: Option<&str>, is_one_back: bool) -> &str {
 pub struct Events(pub Vec<Event>);
 
 /// One row: something that began at an onset and lasted. Columns that other programs do not write may be missing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// Seconds from the first stored volume.
     pub onset_s: f64,
     /// Seconds, at least 0.
     pub duration_s: f64,
-    /// The condition: an image's name, [`NULL`] or [`ONE_BACK`].
+    /// The condition: an image's name, [`NULL`] or [`ONE_BACK`]; of the participant's task [`FIXATION_CHANGE`],
+    /// [`GREY_SQUARE`] or [`BUTTON_PRESS`].
     pub trial_type: String,
     /// The image's file below `/stimuli`.
     pub stim_file: Option<String>,
+    /// From a target's onset to the press that responds to it, in seconds.
+    pub response_time_s: Option<f64>,
+    /// The name of the button that was pressed.
+    pub response_button: Option<String>,
     /// SHA-256 of the image's file.
     pub image_sha256: Option<String>,
     /// When the timeline wanted it, in seconds.
@@ -62,6 +76,8 @@ pub enum OnsetSource {
     Vblank,
     /// The return of the call that submitted the frame: not the onset of light.
     Estimated,
+    /// The device's thread or the kernel, when a press arrived.
+    Device,
     /// A simulated display's clock.
     Simulated,
 }
@@ -126,20 +142,44 @@ pub struct FlipFacts {
     pub missed_refreshes: u64,
 }
 
-const COLUMNS: [(&str, &str, Option<&str>); 8] = [
+const COLUMNS: [(&str, &str, Option<&str>); 10] = [
     ("onset", "Onset of the event, from the first stored volume of the run", Some("s")),
     ("duration", "Duration of the event", Some("s")),
     (
         "trial_type",
-        "Name of the image shown; null: no image; one_back: the image before, shown again as a target",
+        "Name of the image shown; null: no image; one_back: the image before, shown again as a target; fixation_change: the \
+         fixation has its other colour; grey_square: there is a grey square on the image; button_press: the participant \
+         presses a button",
         None,
     ),
     ("stim_file", "File of the image, below /stimuli", None),
+    (
+        "response_time",
+        "From the onset of a one_back, fixation_change or grey_square to the first press that responds to it",
+        Some("s"),
+    ),
+    ("response_button", "Name of the button pressed, as the protocol has it", None),
     ("image_sha256", "SHA-256 of the image's file", None),
     ("planned_onset", "Onset that the timeline asked for", Some("s")),
     ("frames", "Number of screen refreshes during which the event was shown", None),
-    ("onset_source", "How the onset was measured: presented, vblank, estimated or simulated", None),
+    (
+        "onset_source",
+        "How the onset was measured: presented, vblank, estimated, device (of a press) or simulated",
+        None,
+    ),
 ];
+
+impl Event {
+    /// Whether it is an image shown as itself, and not something else that happened in the run.
+    pub fn is_of_image(&self) -> bool {
+        self.is_of_trial() && ![NULL, ONE_BACK].contains(&self.trial_type.as_str())
+    }
+
+    /// Whether it is a trial, with an image or without, and no part of the participant's task.
+    pub fn is_of_trial(&self) -> bool {
+        ![FIXATION_CHANGE, GREY_SQUARE, BUTTON_PRESS].contains(&self.trial_type.as_str())
+    }
+}
 
 impl OnsetSource {
     /// As it stands in tables.
@@ -148,13 +188,14 @@ impl OnsetSource {
             OnsetSource::Presented => "presented",
             OnsetSource::Vblank => "vblank",
             OnsetSource::Estimated => "estimated",
+            OnsetSource::Device => "device",
             OnsetSource::Simulated => "simulated",
         }
     }
 
     fn parse(name: &str) -> Option<OnsetSource> {
         use OnsetSource::*;
-        [Presented, Vblank, Estimated, Simulated].into_iter().find(|source| source.name() == name)
+        [Presented, Vblank, Estimated, Device, Simulated].into_iter().find(|source| source.name() == name)
     }
 }
 
@@ -165,8 +206,16 @@ impl Events {
         let table = Table::read(path)?;
         let [onset, duration, trial_type] = ["onset", "duration", "trial_type"].map(|name| table.column(name));
         let (onset, duration, trial_type) = (onset?, duration?, trial_type?);
-        let [stim_file, sha256, planned, frames, source] =
-            ["stim_file", "image_sha256", "planned_onset", "frames", "onset_source"].map(|name| table.find(name));
+        let [stim_file, response_time, response_button, sha256, planned, frames, source] = [
+            "stim_file",
+            "response_time",
+            "response_button",
+            "image_sha256",
+            "planned_onset",
+            "frames",
+            "onset_source",
+        ]
+        .map(|name| table.find(name));
         let text = |row, column: Option<usize>| column.map(|c| table.text(row, c)).filter(|&text| text != "n/a");
         let number = |row, column: Option<usize>| column.map_or(Ok(None), |c| table.number(row, c));
         let mut events = Vec::with_capacity(table.len());
@@ -187,6 +236,8 @@ impl Events {
                 duration_s,
                 trial_type: table.text(row, trial_type).into(),
                 stim_file: text(row, stim_file).map(str::to_owned),
+                response_time_s: number(row, response_time)?,
+                response_button: text(row, response_button).map(str::to_owned),
                 image_sha256: text(row, sha256).map(str::to_owned),
                 planned_onset_s: number(row, planned)?,
                 frames: number(row, frames)?.map(|count| count as u32),
@@ -196,8 +247,13 @@ impl Events {
         if events.is_empty() {
             return Err(Error::content(path, "there is no event in it"));
         }
-        events.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
-        Ok(Events(events))
+        Ok(Events::sorted(events))
+    }
+
+    /// Rows in any order.
+    pub fn sorted(mut rows: Vec<Event>) -> Events {
+        rows.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+        Events(rows)
     }
 
     /// Writes an `events.tsv`; times with 6 decimals.
@@ -209,6 +265,8 @@ impl Events {
                 table::cell(event.duration_s, 6),
                 event.trial_type.clone(),
                 or_missing(event.stim_file.as_deref()),
+                table::cell(event.response_time_s, 6),
+                or_missing(event.response_button.as_deref()),
                 or_missing(event.image_sha256.as_deref()),
                 table::cell(event.planned_onset_s, 6),
                 table::cell(event.frames.map(f64::from), 0),
@@ -265,6 +323,8 @@ mod tests {
             duration_s: 0.5,
             trial_type: "image_01".into(),
             stim_file: Some("set/image_01.png".into()),
+            response_time_s: Some(0.5),
+            response_button: Some("blue".into()),
             image_sha256: Some("ab".into()),
             planned_onset_s: Some(1.2),
             frames: Some(30),

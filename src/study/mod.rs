@@ -21,7 +21,10 @@ pub mod table;
 mod verdict;
 
 pub use error::Error;
-pub use events::{Event, Events, FlipFacts, NULL, ONE_BACK, OnsetSource, RunFacts, TriggerFacts, trial_type};
+pub use events::{
+    BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, NULL, ONE_BACK, OnsetSource, RunFacts,
+    TriggerFacts, trial_type,
+};
 pub use image_set::{
     Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SelectionRecord,
     SynthesisRecord, TrialRecord, ViewFigures, Weights,

@@ -47,6 +47,14 @@ pub enum Stream {
     Targets = 15,
     /// The plain orders that an order is compared with.
     PlainOrders = 16,
+    /// What an emulated participant responds to, and when.
+    EmulatedParticipant = 17,
+    /// Which image is given the label of which, inside every searchlight.
+    LabelPermutations = 20,
+    /// The signs that participants' maps are given in a group test.
+    SignFlips = 21,
+    /// Which participants a bootstrap draws.
+    Bootstrap = 22,
 }
 
 impl Seed {

@@ -8,7 +8,7 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::Estimates;
 use crate::analyze::first_level::responses::Responses;
 use crate::analyze::plan::{Plan, Signal};
-use crate::analyze::sources::{Run, in_space};
+use crate::analyze::sources::Run;
 use crate::brain::{Mask, Series, nifti_file};
 use crate::study::file;
 
@@ -29,7 +29,7 @@ pub fn write_trials(
         data.extend(values.map(|(value, usable)| if *usable { value as f32 } else { f32::NAN }));
     }
     let series = Series { tr_s: None, volumes: trials.len(), data };
-    let stem = in_space(&run.name, plan);
+    let stem = plan.in_space(&run.name);
     nifti_file::write_series(&folder.join(format!("{stem}_desc-trial_statmap.nii.gz")), mask, &series, f32::NAN)?;
     let shown = |trial: &crate::analyze::first_level::Trial| json!({ "Image": images[trial.image], "Onset": trial.onset_s, "Duration": trial.duration_s });
     let about = json!({

@@ -4,10 +4,10 @@
 mod ar1;
 mod confounds;
 mod contrast;
-mod covariance;
 mod maps;
 #[cfg(test)]
 mod nilearn;
+mod residuals;
 mod responses;
 mod single_trial;
 mod smoothing;
@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use confounds::{Motion, read as read_confounds};
 pub use contrast::Contrast;
-pub use covariance::{Shrinkage, covariance};
 pub use maps::write_contrasts;
+pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
 pub use sums::VoxelRows;
@@ -29,7 +29,7 @@ pub use trial::Trial;
 use crate::analyze::first_level::ar1::Ar1;
 use crate::analyze::first_level::single_trial::Others;
 use crate::analyze::first_level::sums::{BATCH, Sums};
-use crate::analyze::plan::{Estimate, FirstLevel, Noise, Signal};
+use crate::analyze::plan::{Estimate, FirstLevel, NoiseModel, Signal};
 use crate::brain;
 use crate::brain::nifti_file::SeriesReader;
 use crate::glm::{Condition, Design, Factored, product};
@@ -42,7 +42,7 @@ pub struct Model {
     images: usize,
     estimate: Estimate,
     signal: Signal,
-    noise: Noise,
+    noise: NoiseModel,
     columns: usize,
     volumes: usize,
     fit: Fit,
@@ -100,7 +100,7 @@ impl Model {
             Estimate::LssTwoRegressor => Fit::Rows(separate(Others::Together)?),
             Estimate::Image | Estimate::Lsa => {
                 let estimates: Vec<Vec<f64>> = (0..conditions.len()).map(|place| factored.response(place)).collect();
-                match plan.noise == Noise::Ols && contrasts.is_empty() {
+                match plan.noise == NoiseModel::Ols && contrasts.is_empty() {
                     true => Fit::Rows(estimates.iter().map(|estimate| factored.estimator(estimate)).collect()),
                     false => Fit::OnBasis { factored, estimates, contrasts },
                 }
@@ -165,7 +165,7 @@ impl Model {
         series: SeriesReader,
         smoothing: Option<&Smoothing>,
     ) -> Result<Estimates, brain::Error> {
-        let ar1 = (self.noise == Noise::Ar1).then(|| Ar1::new(factored.vectors()));
+        let ar1 = (self.noise == NoiseModel::Ar1).then(|| Ar1::new(factored.vectors()));
         let rows = ar1.as_ref().map_or(factored.vectors().to_vec(), Ar1::rows);
         let sums = summed(&rows, series, smoothing, ar1.is_some())?;
         let mut usable = sums.usable();

@@ -125,7 +125,7 @@ fn designs_are_those_of_nilearn() {
 #[test]
 fn betas_of_all_columns_are_those_of_nilearn() {
     let Some(reference) = Reference::read() else { return };
-    for noise in [Noise::Ols, Noise::Ar1] {
+    for noise in [NoiseModel::Ols, NoiseModel::Ar1] {
         let plan = FirstLevel { noise, ..cosine("") };
         let factored = reference.design(&plan).factored().unwrap();
         let columns = factored.columns();
@@ -135,7 +135,7 @@ fn betas_of_all_columns_are_those_of_nilearn() {
             Model::new(&plan, &reference.images, &reference.events.0, &reference.confounds, &reference.times_s(&plan));
         let model = model.unwrap();
         let found = model.on_basis(&factored, &contrasts, &[], reference.series(), None).unwrap();
-        let name = if noise == Noise::Ols { "ols" } else { "ar1" };
+        let name = if noise == NoiseModel::Ols { "ols" } else { "ar1" };
         let expected = reference.map(&format!("{name}_betas"));
         assert_eq!(expected.len(), columns);
         assert_volumes(&found.responses, &expected, 1e-9, name);

@@ -15,8 +15,9 @@ use crate::present::clock::Moment;
 use crate::present::disk_space;
 use crate::present::display::{Display, DisplayFacts, Scene};
 use crate::present::error::Error;
+use crate::present::gamma::GammaTable;
 use crate::present::order;
-use crate::present::protocol::{Protocol, TriggerSetup};
+use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
 use crate::present::room::Room;
 use crate::present::session::{Scanner, Screen};
@@ -25,6 +26,7 @@ use crate::present::timeline::Timeline;
 use crate::present::trigger::KeyPress;
 use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
+use crate::present::wiring::TriggerSetup;
 use crate::study::bids::{self, DatasetType, Label, RunName};
 use crate::study::{self, GridFit, ImageSet, Progress, Provenance, Seed, file};
 
@@ -152,13 +154,17 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     found(screen::size(window.facts(), &protocol.screen));
     let sprites = gate.images.as_ref().ok().and_then(|images| Sprite::of_set(images).ok());
     if let Some(sprites) = sprites {
-        found(match window.load(&protocol.screen, &sprites) {
+        let loaded = match GammaTable::of(protocol) {
+            Ok(gamma) => window.load(&protocol.screen, &sprites, gamma.as_ref()),
+            Err(error) => Err(error.into()),
+        };
+        found(match loaded {
             Ok(look) => {
                 let ([width, height], [across, down]) = (look.image_px, look.image_deg);
                 let found = format!("{width} x {height} pixels, {across:.2} x {down:.2} degrees");
                 Finding::pass("image size", found)
             }
-            Err(error) => Finding::fail("image size", with_causes(&error), "change image_size in the protocol"),
+            Err(error) => Finding::fail("image size", with_causes(&error), "change the protocol's [screen]"),
         });
     }
     window.find_pace()?;
@@ -172,8 +178,8 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
         found(screen::durations(timeline));
     }
     let ruler = Ruler::on(&protocol.screen, facts.screen_px[0], facts.window_px[0]);
-    window.load(&ruler.setup, std::slice::from_ref(&ruler.sprite))?;
-    window.show(Scene { image: Some(0) })?;
+    window.load(&ruler.setup, std::slice::from_ref(&ruler.sprite), None)?;
+    window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
     found(ruler.finding());
     Ok(timeline.and_then(Result::ok))
 }
@@ -196,7 +202,7 @@ fn listen_to(
 ) -> Result<(Option<Heard>, Option<GridFit>), Error> {
     let protocol = gate.protocol;
     if let TriggerSetup::Serial(setup) = &protocol.trigger
-        && let Some(port) = machine::port_of(&gate.scanner, &setup.port)
+        && let Some(port) = machine::port_of(&gate.scanner, &setup.port.port)
     {
         found(machine::latency_timer(Path::new(machine::SYS), Path::new(&port)));
     }
@@ -212,7 +218,7 @@ fn listen_to(
     if gate.scanner == Scanner::Emulated {
         found(Finding::warn("trigger", "an emulated scanner", "leave --emulate out to hear the real one"));
     } else {
-        found(Finding::pass("trigger", format!("{} is open", room.description)));
+        found(Finding::pass("trigger", format!("{} is open", room.devices.descriptions()[0])));
     }
     let wanted = scanner::wanted(protocol);
     progress.say(&format!(
@@ -220,13 +226,13 @@ fn listen_to(
         gate.patience_s
     ));
     let expected = Expected { interval_s: protocol.pulse_interval_s(), pulses: wanted as u32, per_volume: 1 };
-    room.start_emulated(&expected);
+    room.start_emulated(protocol, &expected);
     let until = Moment::now().plus(gate.patience_s);
     let goes_on = || {
         let is_over = until.remaining().is_zero();
         match &mut window {
             Some(window) => {
-                window.show(Scene { image: Some(0) })?;
+                window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
                 Ok(!is_over && !window.abort_asked())
             }
             None => {
@@ -237,9 +243,9 @@ fn listen_to(
     };
     let heard = {
         let stage = progress.stage("pulses", wanted as u64);
-        scanner::listen(&mut *room.trigger, wanted, &*stage, goes_on)?
+        scanner::listen(&mut room.devices, wanted, &*stage, goes_on)?
     };
-    let (finding, fit) = scanner::pulses(protocol, &room.description, &heard);
+    let (finding, fit) = scanner::pulses(protocol, &room.devices.descriptions()[0], &heard);
     found(finding);
     Ok((Some(heard), fit))
 }

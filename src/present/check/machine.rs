@@ -73,6 +73,11 @@ pub fn window_system(screen: Screen, variable: impl Fn(&str) -> Option<String>) 
                 let desktop = desktop.map_or(String::new(), |desktop| format!(" ({desktop})"));
                 Finding::pass(SUBJECT, format!("Wayland{desktop}, fullscreen{session}"))
             }
+            (None, _) if is_set("DISPLAY").is_none() => Finding::fail(
+                SUBJECT,
+                format!("none: neither WAYLAND_DISPLAY nor DISPLAY is set{session}"),
+                "start this on the computer's own screen, or rehearse with --virtual-display",
+            ),
             (None, None) => Finding::pass(SUBJECT, format!("X11 without a desktop, fullscreen{session}")),
             (None, Some(desktop)) => Finding::warn(
                 SUBJECT,
@@ -174,6 +179,7 @@ mod tests {
         );
         assert_eq!(look(&[("WAYLAND_DISPLAY", "wayland-0")], Screen::Windowed), Judgement::Warn);
         assert_eq!(look(&[], Screen::Virtual), Judgement::Warn);
+        assert_eq!(look(&[], fullscreen), Judgement::Fail);
     }
 
     #[test]

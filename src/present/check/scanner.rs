@@ -49,6 +49,7 @@ pub fn listen(
                 }
                 Signal::OtherByte(_, byte) => *heard.other_bytes.entry(byte).or_default() += 1,
                 Signal::Lost(_) => heard.is_lost = true,
+                Signal::Press(..) | Signal::ButtonsLost(_) => (),
             }
         }
         if !goes_on()? {
@@ -112,6 +113,9 @@ mod tests {
     use super::*;
     use crate::present::check::finding::Judgement;
     use crate::present::protocol::tests::sound;
+    use crate::present::trigger::Devices;
+    use crate::present::trigger::emulated::EmulatedBox;
+    use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
     use crate::study::Silent;
 
     fn found(pulses_s: &[f64]) -> Finding {
@@ -140,10 +144,12 @@ mod tests {
 
     #[test]
     fn listening_ends_with_enough_pulses_or_with_the_time() {
-        let mut scanner = crate::present::trigger::EmulatedScanner::new().unwrap();
-        let setup = crate::present::protocol::SerialSetup { port: scanner.port(), baud: 9600, byte: b'5' };
-        let mut trigger = crate::present::trigger::SerialTrigger::open(&setup).unwrap();
-        scanner.start(b'5', 0.0, 0.01, 3);
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        let port = PortSetup { port: scanner.port(), baud: 9600, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(b'5') });
+        let mut trigger = Devices::open(&setup, None, std::sync::mpsc::channel().1).unwrap();
+        let now = Moment::now();
+        scanner.send([0.0, 0.01, 0.02].map(|at_s| (now.plus(at_s), b'5')).to_vec());
         let pause = |left: &mut u32| {
             std::thread::sleep(std::time::Duration::from_millis(5));
             *left -= 1;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::present::check::finding::{Finding, with_causes};
 use crate::present::clock::Moment;
-use crate::present::display::{Display, DisplayFacts, Pacing, Scene};
+use crate::present::display::{Display, DisplayFacts, Pacing};
 use crate::present::error::Error;
 use crate::present::protocol::{Background, ImageSize, ScreenSetup};
+use crate::present::refresh::{LARGEST_SD_MS, flips};
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::timeline::Timeline;
 
@@ -15,9 +16,6 @@ const FLIPS: usize = 180;
 
 /// So many refreshes the program holds a frame back, to see whether that is seen.
 const HELD_BACK: u64 = 3;
-
-/// The interval's SD above which a run may have onsets that are wrong by a part of a frame, in ms.
-const LARGEST_SD_MS: f64 = 0.1;
 
 /// How near the nominal one the measured rate must be, relative to it.
 const RATE_TOLERANCE: f64 = 0.05;
@@ -69,10 +67,6 @@ impl Refreshes {
     fn missed_in(&self, interval_ms: f64) -> u64 {
         ((interval_ms * self.refresh_hz / 1000.0).round() as u64).saturating_sub(1)
     }
-}
-
-fn flips(display: &mut impl Display, count: usize) -> Result<Vec<Moment>, Error> {
-    (0..count).map(|_| Ok(display.show(Scene { image: None })?.at)).collect()
 }
 
 /// The screen's size, and whether the window has all of it.
@@ -185,6 +179,7 @@ impl Ruler {
             image_size: ImageSize::Native,
             background: Background::Grey(128),
             fixation: None,
+            photodiode: None,
             ..setup.clone()
         };
         Ruler { sprite: Sprite::ruler(px(cm), cm), setup, cm, degrees: geometry.degrees(px(cm)) }

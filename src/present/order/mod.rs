@@ -260,7 +260,7 @@ pub(in crate::present) mod tests {
 
     #[test]
     fn fixation_changes_keep_their_distance_from_each_other_and_from_the_beginning() {
-        let setup = FixationChange { count: 8, duration_s: 0.5, min_distance_s: 6.0 };
+        let setup = FixationChange { count: 8, duration_s: 0.5, min_distance_s: 6.0, rgb: [0; 3] };
         for seed in 0..200 {
             let protocol = with(blocks(4, 0.1), Some(Targets::FixationChange(setup)));
             let order = draw(&names(16), &protocol, Seed(seed), &run(1)).unwrap();

@@ -60,7 +60,7 @@ pub fn grey_squares(
 /// Changes of the fixation at any time of the trials, at least `min_distance_s` from each other and from the beginning of
 /// the first trial; every such choice of times is equally likely. The last one is over before the trials are.
 pub fn fixation_changes(soas_s: &[f64], setup: &FixationChange, chance: &mut impl Rng) -> Result<Vec<Target>, Error> {
-    let FixationChange { count, duration_s, min_distance_s } = *setup;
+    let FixationChange { count, duration_s, min_distance_s, .. } = *setup;
     let length_s: f64 = soas_s.iter().sum();
     // The distances are left out, and put back afterwards.
     let room_s = length_s - duration_s - f64::from(count) * min_distance_s;

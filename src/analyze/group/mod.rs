@@ -1,0 +1,291 @@
+//! What is true of participants in general: their layer maps go in; sign-flip tests of layers and contrasts, how specific
+//! voxels are, and how much the layers' maps overlap come out, as a BIDS derivative.
+
+pub(super) mod bootstrap;
+mod cluster;
+mod connectivity;
+mod fdr;
+pub(super) mod files;
+pub(super) mod flips;
+mod null;
+pub(super) mod one_sample;
+pub(super) mod overlap;
+pub(super) mod participants;
+pub(super) mod plan;
+mod sign_flip;
+mod specificity;
+mod summary;
+mod tfce;
+
+use std::path::PathBuf;
+
+pub use bootstrap::Estimate;
+pub use cluster::{Cluster, clusters};
+pub use connectivity::{Connectivity, Neighbours};
+pub use fdr::benjamini_hochberg;
+pub use flips::Flips;
+pub use null::Null;
+pub use one_sample::{Covariates, OneSample, Resampled};
+pub use overlap::{Overlap, OverlapPlan, Threshold};
+pub use plan::GroupPlan;
+pub use sign_flip::{Corrected, Nulls, SignFlip, Tail, Tested};
+pub use specificity::{BestLayer, best_layer, layer_gradient, selectivity};
+pub use summary::{BestSummary, GroupMember, GroupSummary, MapSummary, OverlapSummary, PSummary};
+pub use tfce::{Tfce, TfceExponents, TfceScratch};
+
+use crate::analyze::error::Error;
+use crate::analyze::group::files::{SpecificityMaps, TestedMap};
+use crate::analyze::group::overlap::OverlapEstimate;
+use crate::analyze::group::participants::GroupMaps;
+use crate::analyze::plan::Plan;
+use crate::analyze::threads;
+use crate::rsa::pairs;
+use crate::study::bids::{DatasetType, Label, describe_dataset};
+use crate::study::{Layer, Output, Progress, Provenance};
+
+/// Whose maps to bring together, and where they lie.
+#[derive(Clone, Debug)]
+pub struct GroupRequest {
+    /// The BIDS dataset, with `participants.tsv` where there are covariates.
+    pub bids: PathBuf,
+    /// Where the participants' maps lie and those of the group go, below [`GroupPlan::folder`].
+    pub output: PathBuf,
+    /// Whose maps; everybody's that are there if empty.
+    pub participants: Vec<Label>,
+    /// The number of threads; as many as there are processors if `None`. It never changes a number.
+    pub threads: Option<usize>,
+}
+
+/// Tests the participants' maps. All files are read and held against each other first; the folder of the group below
+/// `request.output` is claimed, and appears whole when everything is done.
+pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Result<GroupSummary, Error> {
+    let Some(group) = &plan.group else {
+        return Err(Error::Request(
+            "the plan has no [group] section, which says how participants are brought together".into(),
+        ));
+    };
+    let name = plan.maps_name();
+    // A t needs a degree of freedom.
+    let fewest = 2 + group.covariates.len();
+    let maps =
+        GroupMaps::read(&request.output, &request.participants, Some(&name), group.reading, fewest, group.fisher_z)?;
+    if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
+        let what = "was made by another plan than the one given: only its [group] section may differ";
+        return Err(Error::misfit(&maps.participants[0].summary, what));
+    }
+    let layers = maps.layers.clone();
+    let place = |layer: &Layer| {
+        let found = layers.iter().position(|other| other == layer);
+        found.ok_or_else(|| Error::Request(format!("the plan's contrasts name {layer}, of which there are no maps")))
+    };
+    let contrasts =
+        group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;
+    let covariates = participants::covariates(&request.bids, &group.covariates, &maps.labels())?;
+    let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
+    progress.say(&in_words(group, &maps, &flips));
+
+    let output = Output::claim(&request.output.join(group.folder()))?;
+    let pool = threads::pool(request.threads)?;
+    let summary = pool.install(|| analyze(plan, group, maps, &covariates, &contrasts, &flips, &output, progress))?;
+    output.finish()?;
+    describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
+    Ok(summary)
+}
+
+#[expect(clippy::too_many_arguments, reason = "they are the parts of one question, and only `run` has them")]
+fn analyze(
+    plan: &Plan,
+    group: &GroupPlan,
+    maps: GroupMaps,
+    covariates: &Covariates,
+    contrasts: &[[usize; 2]],
+    flips: &Flips,
+    output: &Output,
+    progress: &dyn Progress,
+) -> Result<GroupSummary, Error> {
+    let (mask, layers, labels) = (maps.mask.clone(), maps.layers.clone(), maps.labels().into_iter().cloned());
+    let hashes = maps.participants.iter().map(|participant| participant.summary_sha256.clone());
+    let members = labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect();
+    let [image_set_sha256, models_sha256] = maps.models().map(|sha256| sha256.map(str::to_owned));
+    let (emulated, second_order) = (maps.emulated(), maps.second_order);
+    let (missing_voxels, constant_voxels) = (maps.missing_voxels, maps.constant_voxels);
+    let samples = maps.samples(covariates);
+    let degrees_of_freedom = samples[0].degrees_of_freedom();
+
+    let neighbours = Neighbours::new(&mask, group.connectivity);
+    let test = |tail: Tail| SignFlip {
+        neighbours: &neighbours,
+        tail,
+        tfce: group.tfce.map(|exponents| Tfce::new(&neighbours, exponents)),
+        cluster_t: group.cluster_t,
+    };
+    let stage = progress.stage("sign flips", (flips.len() * (layers.len() + contrasts.len())) as u64);
+    let alone = |name: String, label: String, sample: &OneSample, tail: Tail| Alone {
+        name,
+        label,
+        means: sample.means(),
+        tested: test(tail).test(sample, flips, &*stage),
+    };
+    let of_layer =
+        |(layer, sample): (&Layer, &OneSample)| alone(layer.to_string(), layer.bids_label(), sample, group.tail);
+    let of_layers: Vec<Alone> = layers.iter().zip(&samples).map(of_layer).collect();
+    let of_contrast = |&[a, b]: &[usize; 2]| {
+        let (first, second) = (&layers[a], &layers[b]);
+        let label = format!("{}vs{}", first.bids_label(), second.bids_label());
+        alone(format!("{first} - {second}"), label, &samples[a].less(&samples[b]), Tail::Both)
+    };
+    let of_contrasts: Vec<Alone> = contrasts.iter().map(of_contrast).collect();
+    drop(stage);
+
+    let means: Vec<&[f64]> = of_layers.iter().map(|map| map.means.as_slice()).collect();
+    let specificity = specificity_maps(&samples, &means, flips, progress);
+    let best = best_summary(&layers, &specificity, group.alpha);
+    let (critical_t, overlap) = overlap_of(group, &samples, &of_layers, flips, progress);
+
+    let mut tested = corrected(of_layers, group.tail);
+    let count = tested.len();
+    tested.extend(corrected(of_contrasts, Tail::Both));
+    let mut figures: Vec<MapSummary> = tested.iter().map(|map| map.summary(&mask, group.alpha)).collect();
+    let of_contrasts = figures.split_off(count);
+
+    let summary = GroupSummary {
+        participants: members,
+        plan: plan.clone(),
+        second_order,
+        flips: flips.len(),
+        all_flips: flips.are_all(),
+        smallest_p: 1.0 / flips.len() as f64,
+        degrees_of_freedom,
+        voxels: mask.len(),
+        missing_voxels,
+        constant_voxels,
+        critical_t_layers: critical_t,
+        layers: figures,
+        contrasts: of_contrasts,
+        best,
+        overlap: overlap.as_ref().map(|(overlap, t)| OverlapSummary {
+            t: *t,
+            voxels: overlap.overlap.voxels.clone(),
+            mean_dice: overlap.mean_dice,
+            mean_jaccard: overlap.mean_jaccard,
+        }),
+        image_set_sha256,
+        models_sha256,
+        emulated,
+        version: Provenance::here().version,
+    };
+    let overlap = overlap.as_ref().map(|(overlap, _)| overlap);
+    files::write(output.folder(), &plan.maps_name(), &mask, &tested, &specificity, overlap, &layers, &summary)?;
+    Ok(summary)
+}
+
+/// A map that was tested, but not yet corrected for the others of its family.
+struct Alone {
+    name: String,
+    label: String,
+    means: Vec<f64>,
+    tested: Tested,
+}
+
+/// Maps of one family with the p values of each by itself and of the whole family.
+fn corrected(maps: Vec<Alone>, tail: Tail) -> Vec<TestedMap> {
+    if maps.is_empty() {
+        return Vec::new();
+    }
+    let all = Nulls::of_all(&maps.iter().map(|map| &map.tested.nulls).collect::<Vec<_>>());
+    let of_map = |Alone { name, label, means, tested }: Alone| {
+        let [own, all] = [&tested.nulls, &all].map(|nulls| tested.corrected(tail, nulls));
+        TestedMap { name, label, tail, means, tested, own, all }
+    };
+    maps.into_iter().map(of_map).collect()
+}
+
+fn specificity_maps(
+    samples: &[OneSample],
+    means: &[&[f64]],
+    flips: &Flips,
+    progress: &dyn Progress,
+) -> SpecificityMaps {
+    let voxels = samples[0].voxels();
+    let at = |voxel: usize| means.iter().map(|means| means[voxel]).collect::<Vec<f64>>();
+    let found = (samples.len() > 1).then(|| {
+        let stage = progress.stage("best layers", voxels as u64);
+        best_layer(samples, flips, &*stage)
+    });
+    let label = |voxel: usize| {
+        let layer = found.as_ref().map_or(0, |found| found.layer[voxel]);
+        if means[layer][voxel] > 0.0 { layer as i16 + 1 } else { 0 }
+    };
+    let undefined = || vec![f64::NAN; voxels];
+    SpecificityMaps {
+        best: (0..voxels).map(label).collect(),
+        gradient: (0..voxels).map(|voxel| layer_gradient(&at(voxel))).collect(),
+        selectivity: (0..voxels).map(|voxel| selectivity(&at(voxel))).collect(),
+        margin: found.as_ref().map_or_else(undefined, |found| found.margin.clone()),
+        p: found.as_ref().map_or_else(undefined, |found| found.p.clone()),
+        p_fwe: found.map_or_else(undefined, |found| found.p_fwe),
+    }
+}
+
+fn best_summary(layers: &[Layer], maps: &SpecificityMaps, alpha: f64) -> Vec<BestSummary> {
+    let of_layer = |(place, layer): (usize, &Layer)| {
+        let count = |p: Option<&[f64]>| {
+            let is_it = |voxel: &usize| maps.best[*voxel] == place as i16 + 1 && p.is_none_or(|p| p[*voxel] <= alpha);
+            (0..maps.best.len()).filter(is_it).count()
+        };
+        BestSummary {
+            layer: layer.clone(),
+            voxels: count(None),
+            better: count(Some(&maps.p)),
+            better_fwe: count(Some(&maps.p_fwe)),
+        }
+    };
+    layers.iter().enumerate().map(of_layer).collect()
+}
+
+/// The critical t over layers x voxels; the overlap between the layers' maps, if wanted, and the t that they were cut at.
+fn overlap_of(
+    group: &GroupPlan,
+    samples: &[OneSample],
+    of_layers: &[Alone],
+    flips: &Flips,
+    progress: &dyn Progress,
+) -> (f64, Option<(OverlapEstimate, Option<f64>)>) {
+    let all = Null::of_all(of_layers.iter().map(|map| &map.tested.nulls.t));
+    let critical_t = all.critical(group.alpha);
+    let Some(plan) = group.overlap.as_ref().filter(|_| pairs(samples.len()).next().is_some()) else {
+        return (critical_t, None);
+    };
+    // Maps hold what is similar, not what is dissimilar: one-sided, whatever the tail of the tests.
+    let one_sided = || match group.tail {
+        Tail::Positive => critical_t,
+        Tail::Both => overlap::critical_t(samples, flips, group.alpha),
+    };
+    let cut = plan.threshold.cut(samples[0].voxels(), one_sided);
+    let stage = progress.stage("overlap", plan.resamples as u64);
+    let estimate = overlap::estimate(samples, cut, plan, group.seed, &*stage);
+    (critical_t, Some((estimate, cut.t())))
+}
+
+fn in_words(plan: &GroupPlan, maps: &GroupMaps, flips: &Flips) -> String {
+    let emulated = if maps.emulated() { "; EMULATED SCANNER: this is no data" } else { "" };
+    let kind = if flips.are_all() { "all" } else { "random" };
+    let with = |what: &str, is_there: bool| if is_there { format!(", {what}") } else { String::new() };
+    format!(
+        "group of {} ({}){emulated}: {} layers at {} voxels, {} left out that are missing in somebody, {} that never vary; {kind} \
+         {} sign flips, so that no p is below {:.2e}{}{}; {} neighbours; {} contrasts; {} covariates",
+        maps.participants.len(),
+        maps.name,
+        maps.layers.len(),
+        maps.mask.len(),
+        maps.missing_voxels,
+        maps.constant_voxels,
+        flips.len(),
+        1.0 / flips.len() as f64,
+        with("TFCE", plan.tfce.is_some()),
+        with("clusters", plan.cluster_t.is_some()),
+        plan.connectivity.count(),
+        plan.contrasts.len(),
+        plan.covariates.len(),
+    )
+}
