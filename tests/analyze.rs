@@ -447,6 +447,79 @@ fn what_was_shown_must_be_what_is_looked_for() {
 }
 
 #[test]
+fn confounds_are_chosen_once_and_are_no_copies_of_each_other() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    let with =
+        |keys: &str| std::fs::write(&plan, PLAN.replace("[searchlight]", &format!("{keys}\n[searchlight]"))).unwrap();
+    with("motion = 6");
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"rot_x\" twice", "motion = 6"]);
+    with("censor_fd_mm = 0.5");
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"framewise_displacement\" is missing"]);
+    with("acompcor = 2");
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv", "at least 2 columns a_comp_cor_*, found 0"]);
+    with("contrasts = { ab = { image_01 = 1, image_99 = -1 } }");
+    study.refuses(&["contrast ab of the plan", "\"image_99\""]);
+
+    let table = study.derived(2, "desc-confounds_timeseries.tsv");
+    let text = std::fs::read_to_string(&table).unwrap();
+    let doubled = text
+        .lines()
+        .enumerate()
+        .map(|(row, line)| format!("{line}\t{}\n", if row == 0 { "copy" } else { line.split('\t').next().unwrap() }));
+    std::fs::write(&table, doubled.collect::<String>()).unwrap();
+    std::fs::write(
+        study.derived(1, "desc-confounds_timeseries.tsv"),
+        text.replace("unused", "copy").replace("n/a\n", "0.5\n"),
+    )
+    .unwrap();
+    std::fs::write(&plan, PLAN.replace("\"rot_x\",", "\"rot_x\", \"copy\",")).unwrap();
+    study.refuses(&[
+        "the design of sub-01_task-layers_run-01",
+        "\"copy\" is a sum of multiples of others: of \"constant\"",
+    ]);
+    std::fs::copy(&table, study.derived(1, "desc-confounds_timeseries.tsv")).unwrap();
+    study.refuses(&[
+        "the design of sub-01_task-layers_run-01",
+        "\"rot_x\" is a sum of multiples of others: of \"copy\"",
+    ]);
+}
+
+#[test]
+fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
+    let study = Study::new();
+    let write = |keys: &str| {
+        std::fs::write(study.path("plan.toml"), PLAN.replace("[searchlight]", &format!("{keys}\n[searchlight]")))
+            .unwrap();
+        study.command().assert().success();
+    };
+    let map = |name: &str| study.maps().join(format!("sub-01_task-layers_{name}"));
+    write("estimate = \"lss\"\nsmoothing_fwhm_mm = 3.0\nsignal = \"percent\"");
+    for run in ["run-01", "run-02"] {
+        let (grid, volumes) = nifti_file::read_grid(&map(&format!("{run}_desc-trial_statmap.nii.gz"))).unwrap();
+        let about: Value = file::read_json(&map(&format!("{run}_desc-trial_statmap.json"))).unwrap();
+        assert_eq!((grid.dims, volumes), ([10, 8, 5], 2 * IMAGES));
+        assert_eq!(about["Trials"].as_array().unwrap().len(), 2 * IMAGES);
+        assert_eq!((&about["Units"], &about["FirstLevel"]["estimate"]), (&"percent".into(), &"lss".into()));
+    }
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    write("noise = \"ar1\"\ncontrasts = { ab = { image_01 = 1, image_02 = -1 } }");
+    let [effect, variance, t, z] = ["effect", "variance", "t", "z"]
+        .map(|stat| nifti_file::read_volume(&map(&format!("contrast-ab_stat-{stat}_statmap.nii.gz"))).unwrap());
+    let inside: Vec<usize> = (0..effect.data.len()).filter(|&voxel| !effect.data[voxel].is_nan()).collect();
+    assert_eq!(inside.len(), 343);
+    for voxel in inside {
+        assert!(variance.data[voxel] > 0.0 && z.data[voxel].abs() < t.data[voxel].abs());
+        let expected = effect.data[voxel] / variance.data[voxel].sqrt();
+        assert!((t.data[voxel] - expected).abs() < 1e-4 * expected.abs());
+    }
+    let about: Value = file::read_json(&map("contrast-ab_stat-t_statmap.json")).unwrap();
+    assert_eq!((&about["Weights"]["image_02"], &about["FirstLevel"]["noise"]), (&Value::from(-1.0), &"ar1".into()));
+    assert!(about["DegreesOfFreedom"].as_f64().unwrap() > 100.0);
+}
+
+#[test]
 fn trial_types_can_be_ignored_and_models_can_be_a_table() {
     let study = Study::new();
     for run in 1..=2 {

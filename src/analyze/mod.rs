@@ -16,7 +16,8 @@ mod summary;
 mod threads;
 
 pub use error::Error;
-pub use plan::{FirstLevel, Hrf, PermutationPlan, Plan, ResidualPlan, SearchlightPlan};
+pub use first_level::{Contrast, Estimates, Model, Motion, Responses, Smoothing, Trial, VoxelRows};
+pub use plan::{Estimate, FirstLevel, NoiseModel, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
     Scores, Searchlight, Shape, Undefined,
@@ -38,7 +39,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Ve
     let models = ModelSource::read(&request.models)?;
     let predictors = predictors(plan, &models, progress)?;
     let participants = sources::participants(plan, request, &models)?;
-    participants.iter().try_for_each(|participant| enough_runs(plan, participant))?;
+    participants.iter().try_for_each(|participant| check_methods(plan, participant))?;
     let atlas = request.regions.as_deref().map(Atlas::read).transpose()?;
     let centres = |participant: &Participant| match &atlas {
         Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
@@ -78,7 +79,13 @@ fn analyze(
     output: &Output,
     progress: &dyn Progress,
 ) -> Result<Summary, Error> {
-    let (mask, runs, noise) = patterns(plan, participant, models, progress)?;
+    let (folder, stem) = (output.path("func"), sources::stem(&participant.label, plan));
+    let responses = Responses::estimate(participant, plan, models.models.images(), &folder, progress)?;
+    first_level::write_contrasts(&folder, &stem, plan, &responses)?;
+    let mask = &responses.mask;
+    let runs: Vec<Patterns> =
+        responses.runs.iter().map(|run| Patterns::new(models.models.images().len(), run)).collect();
+    let noise = noise(plan, participant, mask)?;
     let SearchlightPlan { min_coverage, first_order, .. } = plan.searchlight;
     let permutations = plan.permutations.map(|permutations| {
         let seed = permutations.seed.of(&format!("sub-{}", participant.label));
@@ -86,10 +93,10 @@ fn analyze(
     });
     let regions = match centres {
         Centres::Around(_) => Vec::new(),
-        Centres::Regions(atlas) => atlas.regions(&mask),
+        Centres::Regions(atlas) => atlas.regions(mask),
     };
     let light = match centres {
-        Centres::Around(shape) => Searchlight::new(&mask, shape, min_coverage, first_order, predictors),
+        Centres::Around(shape) => Searchlight::new(mask, shape, min_coverage, first_order, predictors),
         Centres::Regions(_) => Searchlight::of_regions(&regions, min_coverage, first_order, predictors),
     };
     let light = match &noise {
@@ -102,10 +109,10 @@ fn analyze(
         Centres::Around(shape) => Some(shape),
         Centres::Regions(_) => None,
     };
-    let summary = Summary::of(plan, participant, models, predictors, &mask, shape, &scores);
+    let summary = Summary::of(plan, participant, models, predictors, mask, shape, &scores);
     let findings = Findings {
         participant,
-        mask: &mask,
+        mask,
         patterns: &Patterns::mean(&runs),
         models: &models.models,
         predictors,
@@ -113,7 +120,6 @@ fn analyze(
         reliability: reliability.as_ref(),
         summary: &summary,
     };
-    let (folder, stem) = (output.path("func"), sources::stem(&participant.label, plan));
     match centres {
         Centres::Around(_) => maps::write(&folder, &stem, &findings)?,
         Centres::Regions(atlas) => regions::write(&folder, &stem, atlas, &regions, &findings)?,
@@ -135,8 +141,14 @@ fn predictors(plan: &Plan, models: &ModelSource, progress: &dyn Progress) -> Res
     }
 }
 
-/// Crossnobis needs two runs.
-fn enough_runs(plan: &Plan, participant: &Participant) -> Result<(), Error> {
+/// Crossnobis needs two runs. The noise that patterns are whitened by is that of the series as they are.
+fn check_methods(plan: &Plan, participant: &Participant) -> Result<(), Error> {
+    let FirstLevel { signal, smoothing_fwhm_mm, .. } = plan.first_level;
+    if plan.searchlight.noise.is_some() && (signal == Signal::Percent || smoothing_fwhm_mm.is_some()) {
+        let what = "patterns are whitened by the noise of the series as they are: leave out `noise` of [searchlight], or \
+                    `signal = \"percent\"` and `smoothing_fwhm_mm`";
+        return Err(Error::Method(what.into()));
+    }
     if plan.searchlight.first_order == FirstOrder::Crossnobis && participant.runs.len() < 2 {
         let what = format!("crossnobis needs two runs, but sub-{} has one", participant.label);
         return Err(Error::Method(what));
@@ -144,50 +156,20 @@ fn enough_runs(plan: &Plan, participant: &Participant) -> Result<(), Error> {
     Ok(())
 }
 
-/// The betas of all images in each run, the voxels that have them (those of the mask whose time course is finite and
-/// varies in every run), and the noise, if the plan wants patterns whitened.
-fn patterns(
-    plan: &Plan,
-    participant: &Participant,
-    models: &ModelSource,
-    progress: &dyn Progress,
-) -> Result<(Mask, Vec<Patterns>, Option<Noise>), Error> {
-    let (mask, images) = (&participant.mask, models.models.images().len());
-    let mut usable = vec![true; mask.len()];
-    let (mut betas, mut residuals) = (Vec::new(), Vec::new());
-    let stage = progress.stage("first level", participant.runs.len() as u64);
+/// The noise by which patterns are whitened, if the plan wants them so: what the designs do not explain at the voxels of the
+/// mask, in all runs.
+fn noise(plan: &Plan, participant: &Participant, mask: &Mask) -> Result<Option<Noise>, Error> {
+    let Some(covariance) = plan.searchlight.noise else { return Ok(None) };
+    let mut residuals = Vec::new();
     for run in &participant.runs {
         let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
-        for (usable, here) in usable.iter_mut().zip(first_level::usable(&series)) {
-            *usable &= here;
-        }
-        betas.push(first_level::betas(&run.estimator, &series, mask.len()));
-        if plan.searchlight.noise.is_some() {
-            residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
-        }
-        stage.advance(1);
+        residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
     }
-    drop(stage);
-    let kept: Vec<usize> = (0..mask.len()).filter(|&place| usable[place]).collect();
-    if kept.is_empty() {
-        return Err(Error::misfit(&participant.runs[0].mask, "no voxel in it has a finite and varying time course"));
-    }
-    let of_run = |betas: Vec<f64>| {
-        let kept: Vec<f64> = kept.iter().flat_map(|&place| &betas[place * images..][..images]).copied().collect();
-        Patterns::new(images, &kept)
+    let of_voxel = |voxel: usize| {
+        residuals.iter().flat_map(move |(volumes, residuals)| residuals[voxel * volumes..][..*volumes].iter().copied())
     };
-    let runs = betas.into_iter().map(of_run).collect();
-    let noise = plan.searchlight.noise.map(|covariance| {
-        let of_voxel = |&place: &usize| {
-            residuals
-                .iter()
-                .flat_map(move |(volumes, residuals)| residuals[place * volumes..][..*volumes].iter().copied())
-        };
-        let volumes = participant.runs.iter().map(|run| run.volumes).sum();
-        Noise::new(covariance, volumes, kept.iter().flat_map(of_voxel).collect())
-    });
-    let voxels = kept.iter().map(|&place| mask.voxels()[place]).collect();
-    Ok((Mask::new(mask.grid().clone(), voxels), runs, noise))
+    let volumes = participant.runs.iter().map(|run| run.volumes).sum();
+    Ok(Some(Noise::new(covariance, volumes, (0..mask.len()).flat_map(of_voxel).collect())))
 }
 
 fn shape(plan: &Plan, participant: &Participant) -> Result<Shape, Error> {

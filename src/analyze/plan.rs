@@ -1,12 +1,16 @@
 //! `plan.toml`: how an experiment is analyzed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
+use crate::analyze::first_level::Motion;
 use crate::analyze::group::plan::GroupPlan;
 use crate::analyze::searchlight::{Extent, FirstOrder, Regress};
+use crate::glm::Assumptions;
+use crate::glm::hrf::{Derivatives, Hrf};
 use crate::rsa::{Covariance, Reading, SecondOrder};
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
@@ -43,26 +47,125 @@ pub struct Plan {
     pub group: Option<GroupPlan>,
 }
 
-/// How the response to each image is estimated.
+/// How the response to each image is estimated. What has no key in the file is not done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirstLevel {
     /// The haemodynamic response.
     pub hrf: Hrf,
+    /// What is modelled of it beside its canonical form.
+    #[serde(default)]
+    pub derivatives: Derivatives,
     /// Cosines up to this frequency are taken out, in Hz, at least 0; 0 takes out only the mean.
     #[serde(deserialize_with = "not_negative")]
     pub high_pass_hz: f64,
-    /// Columns of the confounds table that are taken out.
+    /// Polynomials of the time up to this order are taken out; 0 takes out only the mean.
+    #[serde(default)]
+    pub polynomial_order: u32,
+    /// Columns of the confounds table that are taken out; `*` stands for any text.
     #[serde(deserialize_with = "distinct")]
     pub confounds: Vec<String>,
+    /// Motion parameters that are taken out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion: Option<Motion>,
+    /// How many of the anatomical components of fMRIPrep (`a_comp_cor_00` and on) are taken out as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acompcor: Option<u32>,
+    /// Volumes before which the head moved further than this count for nothing (framewise displacement in mm, above 0).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_positive")]
+    pub censor_fd_mm: Option<f64>,
+    /// The moment within the TR at which a volume counts as taken, 0 to 1; where there is none the sidecar's `StartTime`
+    /// says it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "slice_time_ref")]
+    pub slice_time_ref: Option<f64>,
+    /// What the noise is taken to be.
+    #[serde(default)]
+    pub noise: NoiseModel,
+    /// The units of the responses.
+    #[serde(default)]
+    pub signal: Signal,
+    /// The full width at half maximum of the smoothing of each volume inside the mask, in mm, above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_positive")]
+    pub smoothing_fwhm_mm: Option<f64>,
+    /// What has a response of its own.
+    #[serde(default)]
+    pub estimate: Estimate,
+    /// Weighted sums of the images' responses that are written as maps, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contrasts: BTreeMap<Label, BTreeMap<String, f64>>,
 }
 
-/// The haemodynamic response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the noise is taken to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Hrf {
-    /// SPM's canonical response.
-    Spm,
+pub enum NoiseModel {
+    /// Independent from volume to volume: ordinary least squares.
+    #[default]
+    Ols,
+    /// Each volume remembers the one before.
+    Ar1,
+}
+
+/// The units of the responses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Those of the series.
+    #[default]
+    Raw,
+    /// Percent of each voxel's mean over the run.
+    Percent,
+}
+
+/// What has a response of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Estimate {
+    /// Each image, over all its trials of a run.
+    #[default]
+    Image,
+    /// Each trial, in a model of its own beside one column for each image without it (least squares, separate).
+    Lss,
+    /// Each trial, in a model of its own beside one column for all other trials.
+    LssTwoRegressor,
+    /// Each trial, all in one model (least squares, all).
+    Lsa,
+}
+
+impl FirstLevel {
+    /// What its designs assume.
+    pub fn assumptions(&self) -> Assumptions {
+        Assumptions {
+            hrf: self.hrf,
+            derivatives: self.derivatives,
+            high_pass_hz: self.high_pass_hz,
+            polynomial_order: self.polynomial_order,
+        }
+    }
+
+    /// Whether its parts go together, and with these images; an error message if not.
+    pub fn fits(&self, images: &[String]) -> Result<(), String> {
+        let separate = matches!(self.estimate, Estimate::Lss | Estimate::LssTwoRegressor);
+        if separate && self.noise == NoiseModel::Ar1 {
+            return Err(
+                "the plan asks for `noise = \"ar1\"`, but models of single trials are ordinary least squares: take \
+                        `estimate = \"lsa\"` or `\"image\"`"
+                    .into(),
+            );
+        }
+        if !self.contrasts.is_empty() && self.estimate != Estimate::Image {
+            return Err("the plan asks for contrasts, which are of images: take `estimate = \"image\"`".into());
+        }
+        for (name, weights) in &self.contrasts {
+            if let Some(unknown) = weights.keys().find(|image| !images.contains(image)) {
+                return Err(format!("contrast {name} of the plan weighs {unknown:?}, which is no image of the models"));
+            }
+            if !weights.values().all(|weight| weight.is_finite()) || weights.values().all(|weight| *weight == 0.0) {
+                return Err(format!("contrast {name} of the plan needs finite weights that are not all 0"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How RSMs are compared throughout the brain.
@@ -172,9 +275,14 @@ impl Plan {
 
     /// What the names of all maps have in common: `task-layers_space-T1w_res-2`.
     pub fn maps_name(&self) -> String {
+        self.in_space(&format!("task-{}", self.task))
+    }
+
+    /// A name with the space and resolution behind it.
+    pub fn in_space(&self, name: &str) -> String {
         let entity =
             |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
-        format!("task-{}{}{}", self.task, entity("space", &self.space), entity("res", &self.res))
+        format!("{name}{}{}", entity("space", &self.space), entity("res", &self.res))
     }
 }
 
@@ -193,6 +301,14 @@ fn at_least_one<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usi
 
 fn min_coverage<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a share from 0 to 1", |share| (0.0..=1.0).contains(share))
+}
+
+fn slice_time_ref<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    checked(deserializer, "a share of the TR from 0 to 1", |share| (0.0..=1.0).contains(share)).map(Some)
+}
+
+fn some_positive<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    positive(deserializer).map(Some)
 }
 
 fn distinct<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -248,6 +364,10 @@ second_order = "spearman"
             ("radius_mm = 9", "radius_mm = 0", "line 8", "above 0"),
             ("radius_mm = 9", "radius = 9", "line 8", "unknown field `radius`"),
             ("min_coverage = 0.5", "min_coverage = 50", "line 9", "from 0 to 1"),
+            ("high_pass", "motion = 18\nhigh_pass", "line 5", "6, 12 or 24 motion parameters, found 18"),
+            ("high_pass", "censor_fd_mm = 0\nhigh_pass", "line 5", "above 0"),
+            ("high_pass", "slice_time_ref = 2\nhigh_pass", "line 5", "from 0 to 1"),
+            ("high_pass", "estimate = \"trial\"\nhigh_pass", "line 5", "unknown variant `trial`"),
             ("radius_mm = 9", "cube_voxels = 4", "line 8", "odd number"),
             ("radius_mm = 9", "cube_voxels = 5\nradius_mm = 9", "line 7", "not both"),
             ("second_order = \"spearman\"", "second_order = \"tau\"", "line 10", "unknown variant `tau`"),
@@ -269,5 +389,35 @@ second_order = "spearman"
         for line in SOUND.lines().filter(|line| line.contains('=')) {
             assert!(refusal(&SOUND.replace(line, "")).contains("missing field"), "{line}");
         }
+    }
+
+    #[test]
+    fn every_key_of_the_first_level_survives_writing_and_reading() {
+        let more = "derivatives = \"time_and_dispersion\"\npolynomial_order = 2\nmotion = 24\nacompcor = 5\n\
+                    censor_fd_mm = 0.5\nslice_time_ref = 0.5\nnoise = \"ar1\"\nsignal = \"percent\"\n\
+                    smoothing_fwhm_mm = 3\nestimate = \"lss_two_regressor\"\n\
+                    [first_level.contrasts]\nab = { a = 1, b = -1 }\n";
+        let plan: Plan =
+            file::parse_toml(Path::new("plan.toml"), &SOUND.replace("[searchlight]", &format!("{more}[searchlight]")))
+                .unwrap();
+        assert_eq!(plan.first_level.contrasts[&Label::new("ab").unwrap()]["b"], -1.0);
+        let written = toml::to_string(&plan).unwrap();
+        assert_eq!(file::parse_toml::<Plan>(Path::new("plan.toml"), &written).unwrap(), plan);
+    }
+
+    #[test]
+    fn parts_that_do_not_go_together_are_refused() {
+        let images = ["a", "b"].map(String::from);
+        let refusal = |keys: &str| {
+            let text = SOUND.replace("[searchlight]", &format!("{keys}\n[searchlight]"));
+            let plan: Plan = file::parse_toml(Path::new("plan.toml"), &text).unwrap();
+            plan.first_level.fits(&images).unwrap_err()
+        };
+        assert!(refusal("noise = \"ar1\"\nestimate = \"lss\"").contains("ordinary least squares"));
+        assert!(
+            refusal("estimate = \"lsa\"\ncontrasts = { ab = { a = 1 } }").contains("contrasts, which are of images")
+        );
+        assert!(refusal("contrasts = { ac = { a = 1, c = -1 } }").contains("contrast ac of the plan weighs \"c\""));
+        assert!(refusal("contrasts = { none = { a = 0 } }").contains("not all 0"));
     }
 }

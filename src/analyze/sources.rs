@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::analyze::error::Error;
+use crate::analyze::first_level::{self, Model};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
-use crate::glm::Design;
+use crate::glm::{Condition, Design};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
@@ -83,17 +84,14 @@ pub struct Run {
     pub mask: PathBuf,
     pub volumes: usize,
     pub tr_s: f64,
-    /// When the first volume counts as taken, in seconds: the sidecar's `StartTime` if there was slice timing correction.
+    /// When the first volume counts as taken, in seconds: as the plan says, or the sidecar's `StartTime`.
     pub start_time_s: f64,
-    /// The number of images shown.
-    pub trials: usize,
     pub emulated: bool,
-    /// A row for each image of the models: see [`Design::estimator`].
-    pub estimator: Vec<Vec<f64>>,
-    /// See [`Design::basis`]; empty unless patterns are whitened.
+    /// What is estimated of it.
+    pub model: Model,
+    /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
+    /// whitened.
     pub basis: Vec<Vec<f64>>,
-    /// The number of columns of its design.
-    pub columns: usize,
 }
 
 /// The planted regions of a simulated brain.
@@ -147,6 +145,7 @@ pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Res
     if let Some(missing) = wanted.iter().find(|label| !all.contains(label)) {
         return Err(Error::NotFound { path: derivatives, what: format!("there is no sub-{missing} in it") });
     }
+    plan.first_level.fits(models.models.images()).map_err(Error::Request)?;
     if request.truth.is_some() && wanted.len() != 1 {
         let what = format!("--truth is of one participant, but {} are to be analyzed", wanted.len());
         return Err(Error::Request(what));
@@ -231,6 +230,7 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
 
     let (_, volumes) = nifti_file::read_grid(bold)?;
     let (tr_s, start_time_s) = timing(bold, &folder.join(format!("{with_space}{BOLD}.json")))?;
+    let start_time_s = plan.first_level.slice_time_ref.map_or(start_time_s, |share| share * tr_s);
 
     let session = name.split('_').find_map(|part| part.strip_prefix("ses-"));
     let mut raw = request.bids.join(format!("sub-{label}"));
@@ -240,18 +240,26 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     shown(&events, &events_path, plan, models)?;
     let emulated = facts(&events_path.with_extension("json"), tr_s, request, models)?;
 
-    let confounds = confounds(&folder.join(format!("{name}{CONFOUNDS}")), &plan.first_level.confounds, bold, volumes)?;
+    let first_level = &plan.first_level;
+    let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
+    let confounds = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
     if volumes < 2 {
         return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
     }
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
-    let design = Design::new(images, &events.0, confounds, plan.first_level.high_pass_hz, &times_s);
-    let estimator = design.estimator().map_err(|what| Error::Design { run: name.clone(), what })?;
-    let basis = plan.searchlight.noise.map_or_else(Vec::new, |_| design.basis());
-    let trials = events.0.iter().filter(|event| images.contains(&event.trial_type)).count();
-    let (bold, mask, columns) = (bold.to_owned(), mask_of(bold), design.names().len());
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, trials, emulated, estimator, basis, columns })
+    let wrong = |what| Error::Design { run: name.clone(), what };
+    let model = Model::new(first_level, images, &events.0, &confounds, &times_s).map_err(wrong)?;
+    let basis = match plan.searchlight.noise {
+        None => Vec::new(),
+        Some(_) => {
+            let conditions = Condition::of_images(images, &events.0);
+            let design = Design::of(first_level.assumptions(), &conditions, &confounds, &times_s);
+            design.factored().map_err(wrong)?.vectors().to_vec()
+        }
+    };
+    let (bold, mask) = (bold.to_owned(), mask_of(bold));
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis })
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -357,29 +365,6 @@ fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Res
     }
 }
 
-/// The wanted columns of a confounds table. What fMRIPrep leaves out in the first row (differences from the volume before)
-/// takes the value of the second row.
-fn confounds(path: &Path, wanted: &[String], bold: &Path, volumes: usize) -> Result<Vec<(String, Vec<f64>)>, Error> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let table = Table::read(path)?;
-    if table.len() != volumes {
-        let what =
-            format!("expected a row for each of the {volumes} volumes of {}, found {}", name_of(bold), table.len());
-        return Err(Error::misfit(path, what));
-    }
-    let column = |name: &String| -> Result<(String, Vec<f64>), Error> {
-        let column = table.column(name)?;
-        let value = |row: usize| match table.number(row, column)? {
-            None if row == 0 && volumes > 1 => table.required_number(1, column),
-            _ => table.required_number(row, column),
-        };
-        Ok((name.clone(), (0..volumes).map(value).collect::<Result<_, _>>()?))
-    };
-    wanted.iter().map(column).collect()
-}
-
 impl Truth {
     fn read(path: &Path, mask: &Mask, mask_path: &Path, known: &[Layer]) -> Result<Truth, Error> {
         let volume = nifti_file::read_volume(path)?;
@@ -427,10 +412,7 @@ pub fn same_grid(path: &Path, grid: &brain::Grid, other: &Path, other_grid: &bra
 }
 
 fn no_runs(path: &Path, plan: &Plan) -> Error {
-    let entity =
-        |key: &str, label: &Option<Label>| label.as_ref().map_or(String::new(), |label| format!("_{key}-{label}"));
-    let wanted =
-        format!("task-{}*{}{}{BOLD}.nii.gz", plan.task, entity("space", &plan.space), entity("res", &plan.res));
+    let wanted = format!("{}{BOLD}.nii.gz", plan.in_space(&format!("task-{}*", plan.task)));
     Error::NotFound { path: path.into(), what: format!("no series named *{wanted} is in it") }
 }
 

@@ -172,8 +172,8 @@ impl Summary {
             volumes: run.volumes,
             tr_s: run.tr_s,
             start_time_s: run.start_time_s,
-            trials: run.trials,
-            design_columns: run.columns,
+            trials: run.model.trials().len(),
+            design_columns: run.model.columns(),
             emulated: run.emulated,
         };
         Summary {

@@ -2,17 +2,18 @@
 //!
 //! Reading goes through a guard, because a damaged or unusual header must end in a message and never in wrong voxels: the
 //! compression is told by content, every field that decides where and how voxels lie is checked, and the data's size is
-//! held against the file's before memory is taken. Then volumes are streamed, one at a time.
+//! held against the file's. Then volumes are streamed, one at a time; memory is taken for bytes that are there.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use nalgebra::Matrix4;
-use nifti::{Endianness, NiftiHeader, NiftiType, StreamedNiftiVolume, XForm};
+use nifti::{Endianness, NiftiHeader, NiftiType, XForm};
 
 use crate::brain::error::Error;
 use crate::brain::grid::Grid;
@@ -31,8 +32,10 @@ pub fn read_volume(path: &Path) -> Result<Volume, Error> {
     if image.volumes != 1 {
         return Err(Error::content(path, format!("expected one volume, found {}", image.volumes)));
     }
-    let mut data = Vec::with_capacity(image.grid.len());
-    image.each_volume(|_, values| data.extend_from_slice(values))?;
+    let (mut bytes, mut data) = (Vec::new(), Vec::new());
+    image.read_volume(&mut bytes)?;
+    image.finish()?;
+    image.decode(&bytes, std::slice::from_ref(&(0..image.grid.len())), &mut data);
     Ok(Volume { grid: image.grid, data })
 }
 
@@ -45,19 +48,69 @@ pub fn read_mask(path: &Path) -> Result<Mask, Error> {
 /// Reads the time courses of the voxels of a mask from a four-dimensional image on the grid of the mask (which came from
 /// `mask_path`). Volumes are streamed: memory is taken for the voxels of the mask only.
 pub fn read_series(path: &Path, mask: &Mask, mask_path: &Path) -> Result<Series, Error> {
-    let mut image = Image::open(path)?;
-    if !image.grid.matches(mask.grid()) {
-        return Err(Error::Grid {
-            path: path.into(),
-            grid: image.grid.to_string(),
-            other: mask_path.into(),
-            other_grid: mask.grid().to_string(),
-        });
+    let mut reader = SeriesReader::open(path, mask, mask_path)?;
+    let mut data = Vec::new();
+    while reader.read(1, &mut data)? > 0 {}
+    Ok(Series { tr_s: reader.tr_s(), volumes: reader.volumes(), data })
+}
+
+/// A four-dimensional image that is read volume by volume, and of each the voxels of a mask.
+pub struct SeriesReader {
+    image: Image,
+    voxels: usize,
+    /// The voxels of the mask, as stretches that follow each other in the file.
+    stretches: Vec<Range<usize>>,
+    bytes: Vec<u8>,
+    left: usize,
+}
+
+impl SeriesReader {
+    /// Opens an image on the grid of the mask (which came from `mask_path`).
+    pub fn open(path: &Path, mask: &Mask, mask_path: &Path) -> Result<SeriesReader, Error> {
+        let image = Image::open(path)?;
+        if !image.grid.matches(mask.grid()) {
+            return Err(Error::Grid {
+                path: path.into(),
+                grid: image.grid.to_string(),
+                other: mask_path.into(),
+                other_grid: mask.grid().to_string(),
+            });
+        }
+        let stretches =
+            mask.voxels().chunk_by(|a, b| a + 1 == *b).map(|stretch| stretch[0]..stretch[0] + stretch.len());
+        let (voxels, left) = (mask.len(), image.volumes);
+        Ok(SeriesReader { image, voxels, stretches: stretches.collect(), bytes: Vec::new(), left })
     }
-    let (tr_s, volumes) = (image.tr_s, image.volumes);
-    let mut data = Vec::with_capacity(mask.len() * volumes);
-    image.each_volume(|_, values| data.extend(mask.voxels().iter().map(|&voxel| values[voxel])))?;
-    Ok(Series { tr_s, volumes, data })
+
+    /// Seconds from one volume to the next; `None` where the file does not say.
+    pub fn tr_s(&self) -> Option<f64> {
+        self.image.tr_s
+    }
+
+    /// The number of volumes.
+    pub fn volumes(&self) -> usize {
+        self.image.volumes
+    }
+
+    /// The number of voxels in the mask.
+    pub fn voxels(&self) -> usize {
+        self.voxels
+    }
+
+    /// Appends the mask's voxels of the next volumes, in its order, `most` volumes if so many are left; says how many. After
+    /// the last volume it makes sure that the file ends well.
+    pub fn read(&mut self, most: usize, data: &mut Vec<f32>) -> Result<usize, Error> {
+        let count = most.min(self.left);
+        for _ in 0..count {
+            self.image.read_volume(&mut self.bytes)?;
+            self.image.decode(&self.bytes, &self.stretches, data);
+        }
+        self.left -= count;
+        if count > 0 && self.left == 0 {
+            self.image.finish()?;
+        }
+        Ok(count)
+    }
 }
 
 /// The grid of an image and its number of volumes, from its header alone.
@@ -98,7 +151,8 @@ struct Image {
     grid: Grid,
     volumes: usize,
     tr_s: Option<f64>,
-    source: Box<dyn Read>,
+    element: NiftiType,
+    source: Box<dyn Read + Send>,
 }
 
 impl Image {
@@ -119,36 +173,62 @@ impl Image {
         let volumes = volumes_of(&header);
 
         let offset = header.vox_offset as usize;
-        let bytes = grid.len() as u64 * volumes as u64 * element(&header).map_err(wrong)?.size_of() as u64;
+        let element = element(&header).map_err(wrong)?;
+        let bytes = grid.len() as u64 * volumes as u64 * element.size_of() as u64;
         if offset as u64 + bytes > file_bytes.saturating_mul(MOST_EXPANSION) {
             return Err(wrong(format!("its header asks for {bytes} bytes of voxels, more than the file can hold")));
         }
         let skipped = std::io::copy(&mut (&mut source).take((offset - HEADER_BYTES) as u64), &mut std::io::sink());
         skipped.map_err(|e| too_short(path, e))?;
         let tr_s = tr_of(&header);
-        // One volume is a series of one: both are streamed alike.
-        header.dim = [4, header.dim[1], header.dim[2], header.dim[3], volumes as u16, 1, 1, 1];
-        Ok(Image { path: path.into(), header, grid, volumes, tr_s, source })
+        Ok(Image { path: path.into(), header, grid, volumes, tr_s, element, source })
     }
 
-    /// Hands over the values of one volume after the other, then makes sure that the file ends well.
-    fn each_volume(&mut self, mut take: impl FnMut(usize, &[f32])) -> Result<(), Error> {
-        let path = self.path.clone();
-        let unreadable = |e: nifti::NiftiError| match e {
-            nifti::NiftiError::Io(e) => too_short(&path, e),
-            e => Error::content(&path, e.to_string()),
-        };
-        let voxels = self.grid.len();
-        let mut stream =
-            StreamedNiftiVolume::from_reader_rank(&mut self.source, &self.header, 3).map_err(&unreadable)?;
-        for t in 0..self.volumes {
-            let slice = stream.read_slice().map_err(&unreadable)?;
-            let values = scaled(slice, &self.header).map_err(&unreadable)?;
-            assert_eq!(values.len(), voxels, "a volume of the grid");
-            take(t, &values);
+    /// Reads the bytes of the next volume. Their memory grows with what arrives, whatever the header asks for.
+    fn read_volume(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let wanted = self.grid.len() * self.element.size_of();
+        bytes.clear();
+        let found = (&mut self.source).take(wanted as u64).read_to_end(bytes).map_err(|e| too_short(&self.path, e))?;
+        if found < wanted { Err(too_short(&self.path, ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
+    }
+
+    /// Appends the values of some stretches of a volume, scaled in double precision as nibabel does.
+    fn decode(&self, bytes: &[u8], stretches: &[Range<usize>], values: &mut Vec<f32>) {
+        let (slope, inter) = (f64::from(self.header.scl_slope), f64::from(self.header.scl_inter));
+        macro_rules! scaled {
+            ($number:ty) => {{
+                let (whole, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
+                let scale = |value: $number| (value as f64 * slope + inter) as f32;
+                for stretch in stretches.iter().cloned() {
+                    match self.header.endianness {
+                        Endianness::Little => {
+                            values.extend(whole[stretch].iter().map(|value| scale(<$number>::from_le_bytes(*value))))
+                        }
+                        Endianness::Big => {
+                            values.extend(whole[stretch].iter().map(|value| scale(<$number>::from_be_bytes(*value))))
+                        }
+                    }
+                }
+            }};
         }
-        // Reading to the end checks the checksum of a compressed file.
-        std::io::copy(&mut self.source, &mut std::io::sink()).map_err(|e| too_short(&path, e))?;
+        match self.element {
+            NiftiType::Uint8 => scaled!(u8),
+            NiftiType::Int8 => scaled!(i8),
+            NiftiType::Uint16 => scaled!(u16),
+            NiftiType::Int16 => scaled!(i16),
+            NiftiType::Uint32 => scaled!(u32),
+            NiftiType::Int32 => scaled!(i32),
+            NiftiType::Uint64 => scaled!(u64),
+            NiftiType::Int64 => scaled!(i64),
+            NiftiType::Float64 => scaled!(f64),
+            // What is stored in single precision and not scaled survives the way through double precision.
+            _ => scaled!(f32),
+        }
+    }
+
+    /// Reads to the end, which checks the checksum of a compressed file.
+    fn finish(&mut self) -> Result<(), Error> {
+        std::io::copy(&mut self.source, &mut std::io::sink()).map_err(|e| too_short(&self.path, e))?;
         Ok(())
     }
 }
@@ -161,7 +241,7 @@ fn too_short(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// The content of a file, decompressed if its first two bytes say that it is gzip, whatever its name.
-fn decompressed(mut file: File) -> std::io::Result<Box<dyn Read>> {
+fn decompressed(mut file: File) -> std::io::Result<Box<dyn Read + Send>> {
     let mut magic = [0; 2];
     let mut found = 0;
     while found < 2 {
@@ -283,30 +363,6 @@ fn grid_of(header: &NiftiHeader) -> Result<Grid, String> {
         return Err(format!("its affine {affine:?} does not span space"));
     }
     Ok(Grid { dims, affine })
-}
-
-/// A volume's values, scaled in double precision as nibabel does.
-fn scaled(slice: nifti::InMemNiftiVolume, header: &NiftiHeader) -> nifti::Result<Vec<f32>> {
-    let (slope, inter) = (f64::from(header.scl_slope), f64::from(header.scl_inter));
-    macro_rules! scale {
-        ($element:ty) => {{
-            let values: Vec<$element> = slice.into_nifti_typed_data()?;
-            values.into_iter().map(|value| (value as f64 * slope + inter) as f32).collect()
-        }};
-    }
-    Ok(match header.data_type()? {
-        NiftiType::Uint8 => scale!(u8),
-        NiftiType::Int8 => scale!(i8),
-        NiftiType::Uint16 => scale!(u16),
-        NiftiType::Int16 => scale!(i16),
-        NiftiType::Uint32 => scale!(u32),
-        NiftiType::Int32 => scale!(i32),
-        NiftiType::Uint64 => scale!(u64),
-        NiftiType::Int64 => scale!(i64),
-        NiftiType::Float64 => scale!(f64),
-        _ if slope == 1.0 && inter == 0.0 => slice.into_nifti_typed_data()?,
-        _ => scale!(f32),
-    })
 }
 
 fn header_for(grid: &Grid, more_dims: &[usize], tr_s: Option<f64>, element: NiftiType) -> NiftiHeader {

@@ -1,25 +1,74 @@
 //! The design matrix of a run: what the GLM takes the series to be made of.
 
-use nalgebra::DMatrix;
-
-use crate::glm::hrf;
+use crate::glm::basis::{Basis, product};
+use crate::glm::drift;
+use crate::glm::hrf::{self, Derivatives, Hrf};
 use crate::study::Event;
 
-/// A column that is nearer than this to the others' span, relative to its length, is no column of its own.
-const DEPENDENT: f64 = 1e-8;
+/// Columns are multiples of each other where the cosine of their angle is nearer to 1 than this.
+const PARALLEL: f64 = 1e-12;
 
-/// A design matrix: a column for each image, then the columns of no interest.
+/// What a design assumes, beside its events and confounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assumptions {
+    /// The haemodynamic response.
+    pub hrf: Hrf,
+    /// What is modelled of it beside its canonical form.
+    pub derivatives: Derivatives,
+    /// Cosines up to this frequency are among the columns, in Hz, at least 0.
+    pub high_pass_hz: f64,
+    /// Polynomials of the time up to this order are among the columns.
+    pub polynomial_order: u32,
+}
+
+/// What one column of interest (with its derivatives) is the response to: the events of an image, or one trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// The name of its column.
+    pub name: String,
+    /// Onsets and durations in seconds.
+    pub events_s: Vec<(f64, f64)>,
+}
+
+/// A design matrix: for each condition a column and those of its derivatives, then the columns of no interest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Design {
-    images: usize,
+    /// The columns of the conditions are every so many, from the first.
+    step: usize,
+    conditions: usize,
     volumes: usize,
     names: Vec<String>,
     columns: Vec<Vec<f64>>,
 }
 
+/// A design whose columns are known to be independent, as an orthonormal basis of them.
+///
+/// With X the design, R upper triangular and X = Q R (columns in an order that does not matter outside), the estimates are
+/// R^-1 Q' y, and a contrast c of them is (R^-T c)' Q' y.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factored {
+    basis: Basis,
+    /// For each column its products with the vectors of the basis up to its own.
+    triangle: Vec<Vec<f64>>,
+    /// Where each column stands in the basis.
+    places: Vec<usize>,
+    step: usize,
+}
+
+impl Condition {
+    /// For each image its events.
+    pub fn of_images(images: &[String], events: &[Event]) -> Vec<Condition> {
+        let of_image = |image: &String| {
+            let shown = events.iter().filter(|event| event.trial_type == *image);
+            Condition { name: image.clone(), events_s: shown.map(|event| (event.onset_s, event.duration_s)).collect() }
+        };
+        images.iter().map(of_image).collect()
+    }
+}
+
 impl Design {
-    /// The design of a run of volumes at `times_s`: for each image its events convolved with the response, then
-    /// confounds (a name and a value for each volume), cosine drifts up to `high_pass_hz`, and a constant.
+    /// The design of a run of volumes at `times_s` with SPM's canonical response: for each image its events, then confounds (a
+    /// name and a value for each volume), cosine drifts up to `high_pass_hz`, and a constant.
     ///
     /// # Panics
     /// If there are fewer than two volumes.
@@ -30,26 +79,44 @@ impl Design {
         high_pass_hz: f64,
         times_s: &[f64],
     ) -> Design {
+        let assumptions =
+            Assumptions { hrf: Hrf::Spm, derivatives: Derivatives::None, high_pass_hz, polynomial_order: 0 };
+        Design::of(assumptions, &Condition::of_images(images, events), &confounds, times_s)
+    }
+
+    /// The design of a run of volumes at `times_s`: the conditions convolved with the response, then confounds (a name and a
+    /// value for each volume), drifts, and a constant.
+    ///
+    /// # Panics
+    /// If there are fewer than two volumes.
+    pub fn of(
+        assumptions: Assumptions,
+        conditions: &[Condition],
+        confounds: &[(String, Vec<f64>)],
+        times_s: &[f64],
+    ) -> Design {
+        let Assumptions { hrf, derivatives, high_pass_hz, polynomial_order } = assumptions;
         let volumes = times_s.len();
         let (mut names, mut columns) = (Vec::new(), Vec::new());
-        for image in images {
-            let of_image = events.iter().filter(|event| event.trial_type == *image);
-            let shown: Vec<(f64, f64)> = of_image.map(|event| (event.onset_s, event.duration_s)).collect();
-            names.push(image.clone());
-            columns.push(hrf::regressor(&shown, times_s));
+        for condition in conditions {
+            names.push(condition.name.clone());
+            names.extend(derivatives.suffixes().iter().map(|suffix| format!("{}_{suffix}", condition.name)));
+            columns.extend(hrf::regressors(hrf, derivatives, &condition.events_s, times_s));
         }
         for (name, values) in confounds {
             assert_eq!(values.len(), volumes, "a confound's value for each volume");
-            names.push(name);
-            columns.push(values);
+            names.push(name.clone());
+            columns.push(values.clone());
         }
-        for (k, drift) in cosine_drifts(high_pass_hz, times_s).into_iter().enumerate() {
+        let mut drifts = drift::polynomials(polynomial_order, times_s);
+        drifts.extend(drift::cosines(high_pass_hz, times_s));
+        for (k, drift) in drifts.into_iter().enumerate() {
             names.push(format!("drift_{}", k + 1));
             columns.push(drift);
         }
         names.push("constant".into());
         columns.push(vec![1.0; volumes]);
-        Design { images: images.len(), volumes, names, columns }
+        Design { step: 1 + derivatives.suffixes().len(), conditions: conditions.len(), volumes, names, columns }
     }
 
     /// The names of the columns.
@@ -62,110 +129,161 @@ impl Design {
         &self.columns
     }
 
-    /// Vectors of length 1, at right angles to each other, whose sums are all that the design can explain.
-    pub fn basis(&self) -> Vec<Vec<f64>> {
-        let length = |column: &[f64]| column.iter().map(|value| value * value).sum::<f64>().sqrt();
-        let lengths: Vec<f64> = self.columns.iter().map(|column| length(column)).collect();
-        let scaled = DMatrix::from_fn(self.volumes, self.columns.len(), |row, column| {
-            self.columns[column][row] / lengths[column]
-        });
-        scaled.qr().q().column_iter().map(|column| column.iter().copied().collect()).collect()
+    /// The rows of the pseudoinverse that belong to the conditions: the product of row `i` with a series is the ordinary
+    /// least squares estimate of the response to condition `i`. An error message if they are not determined.
+    pub fn estimator(&self) -> Result<Vec<Vec<f64>>, String> {
+        let factored = self.factored()?;
+        Ok((0..self.conditions).map(|condition| factored.estimator(&factored.response(condition))).collect())
     }
 
-    /// The rows of the pseudoinverse that belong to the images: the product of row `i` with a series is the ordinary least
-    /// squares estimate of the response to image `i`. An error message if they are not determined.
-    pub fn estimator(&self) -> Result<Vec<Vec<f64>>, String> {
+    /// The columns of no interest: confounds, drifts, constant.
+    pub fn nuisance(&self) -> &[Vec<f64>] {
+        &self.columns[self.step * self.conditions..]
+    }
+
+    /// The design as an orthonormal basis; an error message if its columns depend on each other or are as many as volumes.
+    pub fn factored(&self) -> Result<Factored, String> {
         let count = self.columns.len();
         if count >= self.volumes {
             return Err(format!("it has {count} columns but only {} volumes", self.volumes));
         }
         // From the constant to the images: of columns that depend on each other, the last in this order is blamed, and
         // that is never the constant and hardly ever a drift.
-        let order: Vec<usize> = (0..count).rev().collect();
-        let mut scaled = DMatrix::zeros(self.volumes, count);
-        let mut lengths = Vec::with_capacity(count);
-        for (place, &column) in order.iter().enumerate() {
-            let length = self.columns[column].iter().map(|value| value * value).sum::<f64>().sqrt();
-            if !(length > 0.0 && length.is_finite()) {
-                return Err(match column < self.images {
-                    true => format!("image {:?} leaves no response in it", self.names[column]),
-                    false => format!("its column {:?} is zero or not finite throughout", self.names[column]),
+        let mut basis = Basis::default();
+        let mut triangle = Vec::with_capacity(count);
+        for column in (0..count).rev() {
+            let (name, values) = (&self.names[column], &self.columns[column]);
+            let square = product(values, values);
+            if !(square > 0.0 && square.is_finite()) {
+                let is_condition = column < self.step * self.conditions && column.is_multiple_of(self.step);
+                return Err(match is_condition {
+                    true => format!("image {name:?} leaves no response in it"),
+                    false => format!("its column {name:?} is zero or not finite throughout"),
                 });
             }
-            for (row, value) in self.columns[column].iter().enumerate() {
-                scaled[(row, place)] = value / length;
+            if !basis.add(values) {
+                let twin = (column + 1..count).find(|&other| parallel(values, &self.columns[other]));
+                let twin = twin.map_or(String::new(), |twin| format!(": of {:?} alone", self.names[twin]));
+                return Err(format!("its column {name:?} is a sum of multiples of others{twin}"));
             }
-            lengths.push(length);
+            triangle.push(basis.vectors().iter().map(|vector| product(vector, values)).collect());
         }
-        let (q, r) = scaled.qr().unpack();
-        for (place, &column) in order.iter().enumerate() {
-            if r[(place, place)].abs() < DEPENDENT {
-                return Err(format!("its column {:?} is a sum of multiples of others", self.names[column]));
-            }
-        }
-        let pseudoinverse = r.solve_upper_triangular(&q.transpose()).ok_or("its columns depend on each other")?;
-        let row = |image: usize| {
-            let place = count - 1 - image;
-            pseudoinverse.row(place).iter().map(|value| value / lengths[place]).collect()
-        };
-        Ok((0..self.images).map(row).collect())
+        Ok(Factored { basis, triangle, places: (0..count).rev().collect(), step: self.step })
     }
 }
 
-/// Discrete cosines below `high_pass_hz` (as nilearn's and SPM's), each of length 1, slowest first.
-fn cosine_drifts(high_pass_hz: f64, times_s: &[f64]) -> Vec<Vec<f64>> {
-    let n = times_s.len() as f64;
-    let tr_s = (times_s[times_s.len() - 1] - times_s[0]) / (n - 1.0);
-    let order = (2.0 * n * high_pass_hz * tr_s).floor().min(n - 1.0) as usize;
-    let cosine = |k: usize| {
-        let at = |t: usize| (2.0 / n).sqrt() * (std::f64::consts::PI / n * (t as f64 + 0.5) * k as f64).cos();
-        (0..times_s.len()).map(at).collect()
-    };
-    (1..=order).map(cosine).collect()
+fn parallel(a: &[f64], b: &[f64]) -> bool {
+    product(a, b).powi(2) >= (1.0 - PARALLEL) * product(a, a) * product(b, b)
+}
+
+impl Factored {
+    /// The number of columns.
+    pub fn columns(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The orthonormal vectors Q, each a value for each volume. The first is the constant's.
+    pub fn vectors(&self) -> &[Vec<f64>] {
+        self.basis.vectors()
+    }
+
+    /// R^-T c for the response to one condition.
+    pub fn response(&self, condition: usize) -> Vec<f64> {
+        let mut wanted = vec![0.0; self.columns()];
+        wanted[condition * self.step] = 1.0;
+        self.of_columns(&wanted)
+    }
+
+    /// R^-T c for a contrast with one weight for each condition.
+    pub fn contrast(&self, weights: &[f64]) -> Vec<f64> {
+        let mut wanted = vec![0.0; self.columns()];
+        for (condition, &weight) in weights.iter().enumerate() {
+            wanted[condition * self.step] = weight;
+        }
+        self.of_columns(&wanted)
+    }
+
+    /// R^-T c for a contrast with one weight for each column.
+    pub fn of_columns(&self, weights: &[f64]) -> Vec<f64> {
+        let mut found = vec![0.0; self.columns()];
+        for (column, &weight) in weights.iter().enumerate() {
+            found[self.places[column]] = weight;
+        }
+        // R' d = c, from the first place on.
+        for place in 0..found.len() {
+            let (before, rest) = found.split_at_mut(place);
+            let column = &self.triangle[place];
+            rest[0] = (rest[0] - product(&column[..place], before)) / column[place];
+        }
+        found
+    }
+
+    /// The row of weights whose product with a series is the ordinary least squares estimate of a contrast: Q (R^-T c).
+    pub fn estimator(&self, contrast: &[f64]) -> Vec<f64> {
+        let volumes = self.vectors()[0].len();
+        let mut row = vec![0.0; volumes];
+        for (vector, share) in self.vectors().iter().zip(contrast) {
+            row.iter_mut().zip(vector).for_each(|(value, part)| *value += share * part);
+        }
+        row
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PLAIN: Assumptions =
+        Assumptions { hrf: Hrf::Spm, derivatives: Derivatives::None, high_pass_hz: 0.0, polynomial_order: 0 };
+
     fn times(volumes: usize, tr_s: f64, start_s: f64) -> Vec<f64> {
         (0..volumes).map(|t| start_s + t as f64 * tr_s).collect()
     }
 
-    fn event(onset_s: f64, name: &str) -> Event {
-        Event { onset_s, duration_s: 1.0, trial_type: name.into(), ..Event::default() }
+    fn conditions(onsets_s: &[(f64, &str)]) -> Vec<Condition> {
+        let condition = |name: &str| {
+            let of_name = onsets_s.iter().filter(|(_, other)| *other == name);
+            Condition { name: name.into(), events_s: of_name.map(|(onset_s, _)| (*onset_s, 1.0)).collect() }
+        };
+        ["a", "b"].map(condition).to_vec()
     }
 
     #[test]
     fn an_estimator_takes_its_own_column_as_one_and_the_others_as_zero() {
-        let events: Vec<Event> = (0..8).map(|k| event(4.0 + 9.0 * f64::from(k), ["a", "b"][k as usize % 2])).collect();
-        let ramp = ("ramp".to_owned(), (0..50).map(|t| f64::from(t * t) * 1e3).collect());
-        let design = Design::new(&["a", "b"].map(String::from), &events, vec![ramp], 0.01, &times(50, 2.0, 0.0));
-        for (image, row) in design.estimator().unwrap().iter().enumerate() {
-            for (column, values) in design.columns.iter().enumerate() {
-                let product: f64 = row.iter().zip(values).map(|(a, b)| a * b).sum();
-                let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
-                assert!((product - f64::from(u8::from(image == column))).abs() < 1e-9 * length.max(1.0), "{column}");
+        let events: Vec<(f64, &str)> = (0..8).map(|k| (4.0 + 9.0 * f64::from(k), ["a", "b"][k as usize % 2])).collect();
+        let ramp = [("ramp".to_owned(), (0..50).map(|t| f64::from(t * t) * 1e3).collect())];
+        for derivatives in [Derivatives::None, Derivatives::TimeAndDispersion] {
+            let assumptions = Assumptions { derivatives, high_pass_hz: 0.01, ..PLAIN };
+            let design = Design::of(assumptions, &conditions(&events), &ramp, &times(50, 2.0, 0.0));
+            for (condition, row) in design.estimator().unwrap().iter().enumerate() {
+                for (column, values) in design.columns.iter().enumerate() {
+                    let expected = f64::from(u8::from(condition * design.step == column));
+                    let length = product(values, values).sqrt();
+                    assert!((product(row, values) - expected).abs() < 1e-9 * length.max(1.0), "{column}");
+                }
             }
         }
     }
 
     #[test]
     fn a_design_that_cannot_be_estimated_says_why() {
-        let [a, b] = ["a", "b"].map(String::from);
-        let design = |events: &[Event], confounds: &[(&str, [f64; 30])], volumes: usize| {
-            let confounds = confounds.iter().map(|(name, v)| ((*name).into(), v[..volumes].to_vec())).collect();
-            Design::new(&[a.clone(), b.clone()], events, confounds, 0.0, &times(volumes, 2.0, 0.0)).estimator()
+        let design = |events: &[(f64, &str)], confounds: &[(&str, [f64; 30])], volumes: usize| {
+            let confounds: Vec<(String, Vec<f64>)> =
+                confounds.iter().map(|(name, v)| ((*name).into(), v[..volumes].to_vec())).collect();
+            Design::of(PLAIN, &conditions(events), &confounds, &times(volumes, 2.0, 0.0)).factored().map(|_| ())
         };
-        let sound = [event(3.0, "a"), event(23.0, "b")];
+        let sound = [(3.0, "a"), (23.0, "b")];
         assert!(design(&sound, &[], 30).is_ok());
-        let together = [event(3.0, "a"), event(3.0, "b")];
+        let together = [(3.0, "a"), (3.0, "b")];
         assert!(design(&together, &[], 30).unwrap_err().contains("\"a\" is a sum"));
         assert!(design(&sound, &[("still", [7.0; 30])], 30).unwrap_err().contains("\"still\" is a sum"));
         assert!(design(&sound, &[("none", [0.0; 30])], 30).unwrap_err().contains("\"none\" is zero"));
-        assert!(
-            design(&[event(3.0, "a"), event(99.0, "b")], &[], 30).unwrap_err().contains("\"b\" leaves no response")
-        );
+        assert!(design(&[(3.0, "a"), (99.0, "b")], &[], 30).unwrap_err().contains("\"b\" leaves no response"));
         assert!(design(&sound, &[], 3).unwrap_err().contains("3 columns but only 3 volumes"));
+        let ramp: [f64; 30] = std::array::from_fn(|t| t as f64);
+        let twice = [("ramp", ramp), ("other", ramp.map(|value| -3.0 * value))];
+        assert!(
+            design(&sound, &twice, 30).unwrap_err().contains("\"ramp\" is a sum of multiples of others: of \"other\"")
+        );
     }
 }

@@ -1,9 +1,12 @@
 //! What a run's volumes are taken to be made of: the response to events, the design matrix, and how well it is determined.
 //! Events and times go in; regressors, estimators and efficiencies come out. No file, no image of a brain.
 
+mod basis;
 mod design;
+mod drift;
 mod efficiency;
 pub mod hrf;
 
-pub use design::Design;
+pub use basis::{Basis, product};
+pub use design::{Assumptions, Condition, Design, Factored};
 pub use efficiency::Efficiency;
