@@ -688,7 +688,7 @@ fn a_scanner_that_runs_already_is_told_and_waited_for() {
     let study = Study::new(PROTOCOL);
     let (mut scanner, _far_end, port) = terminal();
     let mut running = study
-        .present(1, &["--trigger-port", &port])
+        .present(1, &["--trigger-port", &port, "--unsteady-screen"])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
