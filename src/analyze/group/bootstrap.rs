@@ -31,7 +31,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// Of a figure that lies in a range and what it is in each resample (NaN where undefined). The interval holds the middle
-    /// `share` of the resamples, [`centred`] at the figure.
+    /// `share` of the resamples, `centred` at the figure.
     pub fn new(value: f64, resampled: impl IntoIterator<Item = f64>, share: f64, range: [f64; 2]) -> Estimate {
         let mut defined = centred(value, resampled);
         defined.sort_unstable_by(f64::total_cmp);
