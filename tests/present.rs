@@ -432,7 +432,7 @@ fn buttons_that_are_lost_during_the_run_do_not_stop_it_and_the_operator_hears_of
     );
     let study = Study::new(&format!("{}{responses}", PROTOCOL.replace("{ discarded = 1 }", "\"none\"")));
     let running = study
-        .present(1, &["--trigger-port", &port])
+        .present(1, &["--trigger-port", &port, "--unsteady-screen"])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
@@ -556,7 +556,8 @@ fn a_screen_that_is_not_steady_is_refused_before_anything_is_written() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(PROTOCOL);
     let (_scanner, _far_end, port) = terminal();
-    let text = complaint(study.present(1, &["--trigger-port", &port]).env("DISPLAY", &server.display));
+    let text =
+        complaint(study.present(1, &["--trigger-port", &port, "--unsteady-screen"]).env("DISPLAY", &server.display));
     assert!(text.contains("the screen is not steady") && text.contains("--unsteady-screen"), "{text}");
     assert!(!study.dataset().exists());
 }
@@ -688,7 +689,7 @@ fn a_scanner_that_runs_already_is_told_and_waited_for() {
     let study = Study::new(PROTOCOL);
     let (mut scanner, _far_end, port) = terminal();
     let mut running = study
-        .present(1, &["--trigger-port", &port])
+        .present(1, &["--trigger-port", &port, "--unsteady-screen"])
         .env("DISPLAY", &server.display)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
