@@ -255,7 +255,7 @@ impl Weston {
         let alone = alone();
         let settings = tempfile::tempdir().unwrap();
         let path = settings.path().join("weston.ini");
-        fs::write(&path, "[core]\nrepaint-window=17\nidle-time=0\n[shell]\nlocking=false\n").unwrap();
+        fs::write(&path, "[core]\nrepaint-window=7\nidle-time=0\n[shell]\nlocking=false\n").unwrap();
         let server = Command::new("weston")
             .args(["--backend=headless-backend.so", "--shell=desktop-shell.so", "--width=640", "--height=480"])
             .arg(format!("--socket={}", Weston::SOCKET))
@@ -564,7 +564,7 @@ fn a_screen_that_is_not_steady_is_refused_before_anything_is_written() {
 
 /// How much longer than 5 s a run on Wayland is: `LAYERPRINT_WAYLAND_S`.
 fn wayland_s() -> u32 {
-    std::env::var("LAYERPRINT_WAYLAND_S").map_or(1, |more| more.parse().expect("LAYERPRINT_WAYLAND_S is a number"))
+    std::env::var("LAYERPRINT_WAYLAND_S").map_or(55, |more| more.parse().expect("LAYERPRINT_WAYLAND_S is a number"))
 }
 
 #[test]
