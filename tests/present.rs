@@ -556,8 +556,7 @@ fn a_screen_that_is_not_steady_is_refused_before_anything_is_written() {
     let Some(server) = XServer::start() else { return };
     let study = Study::new(PROTOCOL);
     let (_scanner, _far_end, port) = terminal();
-    let text =
-        complaint(study.present(1, &["--trigger-port", &port, "--unsteady-screen"]).env("DISPLAY", &server.display));
+    let text = complaint(study.present(1, &["--trigger-port", &port]).env("DISPLAY", &server.display));
     assert!(text.contains("the screen is not steady") && text.contains("--unsteady-screen"), "{text}");
     assert!(!study.dataset().exists());
 }
