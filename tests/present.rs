@@ -593,6 +593,10 @@ fn a_wayland_compositor_tells_when_it_presented_each_frame() {
     let missed: u64 = rows("late").iter().filter_map(|late| late["missed"].as_u64()).sum();
     println!("{} frames in {took_s:.1} s, each with its time; {missed} refreshes without a new frame", flips.len());
     assert!(flips.len() as f64 > 20.0 * took_s, "{} frames in {took_s} s", flips.len());
+    // A display that is slower than the rate that was planned with says so: its frames and those that it missed are all.
+    let planned = more["display"]["refresh_hz"].as_f64().unwrap() * took_s;
+    let told = (flips.len() as u64 - 1 + missed) as f64;
+    assert!((told / planned - 1.0).abs() < 0.03, "{told} of {planned} refreshes are told of");
     for onset in rows("onset") {
         let flip = flips.iter().find(|flip| flip["at_ns"] == onset["at_ns"]).expect("an onset is a flip");
         assert_eq!(flip["source"], onset["source"]);

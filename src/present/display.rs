@@ -102,6 +102,19 @@ pub enum Pacing {
     Software,
 }
 
+/// What stands between a window and the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowSystem {
+    /// A Wayland compositor, which tells when it presented each frame.
+    Wayland,
+    /// An X server on which no compositing manager runs.
+    X11,
+    /// An X server with a compositing manager: it may show each frame later.
+    X11Composited,
+    /// An X server that does not say whether there is one.
+    X11Silent,
+}
+
 /// A display as it was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DisplayFacts {

@@ -52,7 +52,6 @@ pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 pub use task::Score;
 
-use crate::present::display::DisplayFacts;
 use crate::present::gamma::GammaTable;
 use crate::present::journal::{Beginning, Continued, ShownImage};
 use crate::present::protocol::Dummies;
@@ -124,7 +123,9 @@ pub fn run(
     let mut window = Window::open(session.screen, presses)?;
     let look = window.load(&protocol.screen, &sprites, gamma.as_ref())?;
     window.find_pace()?;
-    check_steady(window.facts(), session)?;
+    if !session.unsteady_screen {
+        refresh::require_steady(window.facts(), &session.scanner)?;
+    }
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
     let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
     window.place(timeline.targets(), protocol.targets.as_ref().and_then(Targets::fixation_rgb), gamma.as_ref());
@@ -174,19 +175,6 @@ pub fn run(
     });
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
-}
-
-/// A screen whose refreshes are not regular is for rehearsals, or for an operator who says so.
-fn check_steady(found: &DisplayFacts, session: &Session) -> Result<(), Error> {
-    if found.steady || session.unsteady_screen || session.scanner == Scanner::Emulated {
-        return Ok(());
-    }
-    Err(Error::UnsteadyScreen {
-        intervals: found.intervals,
-        sound: found.sound_intervals,
-        sd_ms: found.interval_sd_ms,
-        nominal_hz: found.nominal_hz.unwrap_or(refresh::USUAL_HZ),
-    })
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
@@ -247,7 +235,10 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
     progress.say(&format!("times of flips: {}", display.flip_source));
     if !display.steady {
-        progress.say("the screen is NOT STEADY: its refreshes are not regular");
+        progress.say(&format!(
+            "the screen is NOT STEADY: its refreshes are not regular, and it shows {:.1} frames a second where {} are planned",
+            display.measured_hz, display.refresh_hz
+        ));
     }
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",

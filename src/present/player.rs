@@ -11,12 +11,9 @@ use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
 use crate::present::lock::Lock;
 use crate::present::protocol::Protocol;
+use crate::present::refresh::{MissedRefreshes, SLACK_FRAMES};
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
-
-/// How far, in frames, a flip may be from its place before it counts as another frame. More than a half, so that a screen
-/// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
-const SLACK_FRAMES: f64 = 0.75;
 
 /// For how many frames the photodiode's patch is white at the onset of an image: long enough for a slow screen.
 const PATCH_FRAMES: u64 = 3;
@@ -184,6 +181,7 @@ struct Ledger<'a> {
     // The frame after the newest.
     next: Option<u64>,
     last: Option<Flip>,
+    missed: MissedRefreshes,
     // The trial that is on the screen.
     on: Option<usize>,
     // And the target.
@@ -213,8 +211,18 @@ fn place_of(shown: u64) -> usize {
 
 impl<'a> Ledger<'a> {
     fn new(start: Moment, refresh_hz: f64, journal: &'a Journal) -> Ledger<'a> {
-        let under_way = [None; UNDER_WAY];
-        Ledger { start, refresh_hz, journal, under_way, newest: 0, next: None, last: None, on: None, target_on: None }
+        Ledger {
+            start,
+            refresh_hz,
+            journal,
+            under_way: [None; UNDER_WAY],
+            newest: 0,
+            next: None,
+            last: None,
+            missed: MissedRefreshes::default(),
+            on: None,
+            target_on: None,
+        }
     }
 
     fn frames_since_start(&self, at: Moment) -> f64 {
@@ -250,7 +258,7 @@ impl<'a> Ledger<'a> {
         let frame = frame_near(self.frames_since_start(at), Some(aimed_at)).max(aimed_at);
         self.journal.put(Row::Flip { at_ns: at, frame, source, sequence })?;
         if let Some(last) = self.last {
-            let missed = missed_refreshes(at.seconds_since(last.at) * self.refresh_hz);
+            let missed = self.missed.before(at.seconds_since(last.at) * self.refresh_hz);
             let missed_by_sequence = last.sequence.zip(sequence).map(|(last, now)| now.saturating_sub(last + 1));
             if missed > 0 || missed_by_sequence.is_some_and(|missed| missed > 0) {
                 self.journal.put(Row::Late { at_ns: at, frame, missed, missed_by_sequence })?;
@@ -279,11 +287,6 @@ impl<'a> Ledger<'a> {
         self.next = self.next.max(Some(frame + 1 + self.newest - shown));
         Ok(())
     }
-}
-
-/// How many refreshes passed without a new frame, by the time between two flips, in frames.
-fn missed_refreshes(frames: f64) -> u64 {
-    if frames > 1.0 + SLACK_FRAMES { frames.round() as u64 - 1 } else { 0 }
 }
 
 /// The frame of a flip: the one expected where the flip is near it, otherwise the nearest; never an earlier one than the

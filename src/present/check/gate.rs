@@ -10,7 +10,7 @@ use crate::present::attempt;
 use crate::present::check::finding::{Finding, Judgement, with_causes};
 use crate::present::check::machine;
 use crate::present::check::scanner::{self, Heard};
-use crate::present::check::screen::{self, Refreshes, Ruler};
+use crate::present::check::screen::{self, Ruler};
 use crate::present::clock::Moment;
 use crate::present::disk_space;
 use crate::present::display::{Display, DisplayFacts, Scene};
@@ -129,9 +129,11 @@ fn room(gate: &Gate, progress: &dyn Progress, found: &mut dyn FnMut(Finding)) ->
         Screen::Virtual => Some(VirtualDisplay::start()?),
         Screen::Fullscreen(_) | Screen::Windowed => None,
     };
-    found(machine::window_system(gate.screen, |name| std::env::var(name).ok()));
     let (presses, heard) = channel();
-    let mut window = match Window::open(gate.screen, presses) {
+    let opened = Window::open(gate.screen, presses);
+    let system = opened.as_ref().ok().and_then(Window::system);
+    found(machine::window_system(gate.screen, system, |name| std::env::var(name).ok()));
+    let mut window = match opened {
         Ok(window) => Some(window),
         Err(error) => {
             let advice = "start this on the computer's own screen, or rehearse with --virtual-display";
@@ -169,9 +171,8 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     }
     window.find_pace()?;
     let facts = window.facts().clone();
-    let refreshes = Refreshes::measure(window, facts.refresh_hz)?;
-    found(screen::refresh(&facts, &refreshes));
-    found(screen::late_frames(&refreshes));
+    found(screen::refresh(&facts, &gate.scanner));
+    found(screen::late_frames(window, facts.refresh_hz)?);
     found(screen::dropped_frame(window, facts.refresh_hz)?);
     let timeline = gate.images.as_ref().ok().map(|images| plan(protocol, images, facts.refresh_hz));
     if let Some(timeline) = &timeline {
