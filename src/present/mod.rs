@@ -15,6 +15,7 @@ mod error;
 mod gamma;
 mod journal;
 mod lock;
+mod operator;
 mod order;
 mod pace;
 mod player;
@@ -65,6 +66,9 @@ use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict, file};
+
+/// An emulated pulse that is later than this may look like a scanner's fault, in seconds.
+const EMULATED_LATE_S: f64 = 0.01;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -173,6 +177,13 @@ pub fn run(
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
+    if let Some(late_s) = room.emulated_late_s().filter(|late_s| *late_s > EMULATED_LATE_S) {
+        progress.say(&format!(
+            "the emulated scanner itself was late, by up to {:.0} ms: this machine is busy, and what is said of the trigger \
+             may be about that",
+            1000.0 * late_s
+        ));
+    }
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
 }

@@ -373,7 +373,7 @@ impl Rehearsal {
         spare: &Path,
         operator: &dyn Progress,
     ) -> Result<Kept, Error> {
-        let Disturbance { pulses_s, stalls, unplugged_after_s } = disturbance;
+        let Disturbance { mut pulses_s, stalls, unplugged_after_s } = disturbance;
         let scanner = EmulatedBox::new(&[])?;
         let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
         let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(PULSE) });
@@ -384,9 +384,10 @@ impl Rehearsal {
         let (journal, rows) = journal::journal();
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| writer.keep(rows, spare, operator));
-            let armed = || {
+            // Nobody is there who would have it armed anew.
+            let armed = |_| {
                 let first = Moment::now().plus(DELAY_S);
-                let pulses_s = pulses_s.unwrap_or_else(|| self.pulses_s());
+                let pulses_s = pulses_s.take().unwrap_or_else(|| self.pulses_s());
                 if let Some(scanner) = &plugged_in {
                     scanner.send(pulses_s.into_iter().map(|at_s| (first.plus(at_s), PULSE)).collect());
                 }

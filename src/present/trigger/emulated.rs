@@ -1,7 +1,9 @@
 //! A box that writes real bytes into a real pseudo-terminal: an emulated scanner, and an emulated participant's buttons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -20,6 +22,19 @@ pub struct EmulatedBox {
     far_end: TTYPort,
     orders: Option<Sender<Vec<(Moment, u8)>>>,
     sending: Option<JoinHandle<()>>,
+    lateness: Arc<Lateness>,
+}
+
+/// How late a box itself was, because the machine was busy.
+#[derive(Debug, Default)]
+struct Lateness {
+    most_us: AtomicU64,
+}
+
+impl Lateness {
+    fn note(&self, seconds: f64) {
+        self.most_us.fetch_max((seconds.max(0.0) * 1e6) as u64, Ordering::Relaxed);
+    }
 }
 
 impl EmulatedBox {
@@ -28,12 +43,14 @@ impl EmulatedBox {
         let (mut terminal, far_end) = TTYPort::pair().map_err(Error::Emulator)?;
         let steps = handshake.to_vec();
         let (orders, ordered) = channel();
+        let lateness = Arc::new(Lateness::default());
+        let noted = lateness.clone();
         let sending = std::thread::spawn(move || {
             if answer(&mut terminal, &steps, &ordered) {
-                send(&mut terminal, &ordered);
+                send(&mut terminal, &ordered, &noted);
             }
         });
-        Ok(EmulatedBox { far_end, orders: Some(orders), sending: Some(sending) })
+        Ok(EmulatedBox { far_end, orders: Some(orders), sending: Some(sending), lateness })
     }
 
     /// The path that somebody opens.
@@ -41,7 +58,12 @@ impl EmulatedBox {
         self.far_end.name().expect("this end of a pseudo-terminal has a path")
     }
 
-    /// Sends bytes at their times, which ascend. To be called once.
+    /// By how much a byte was sent too late at the most, in seconds.
+    pub fn most_late_s(&self) -> f64 {
+        self.lateness.most_us.load(Ordering::Relaxed) as f64 / 1e6
+    }
+
+    /// Sends bytes at their times, which ascend, in place of those that it was told to send before.
     pub fn send(&self, bytes: Vec<(Moment, u8)>) {
         if let Some(orders) = &self.orders {
             // A box that nobody greets sends nothing.
@@ -106,18 +128,26 @@ fn answer(terminal: &mut TTYPort, steps: &[HandshakeStep], ordered: &Receiver<Ve
     true
 }
 
-fn send(terminal: &mut TTYPort, ordered: &Receiver<Vec<(Moment, u8)>>) {
-    let Ok(bytes) = ordered.recv() else { return };
-    for (due, byte) in bytes {
-        // Only the end of the wait, not a word or a hang-up, is the time to send.
-        if ordered.recv_timeout(due.remaining()) != Err(RecvTimeoutError::Timeout)
-            || terminal.write_all(&[byte]).is_err()
-        {
-            return;
+fn send(terminal: &mut TTYPort, ordered: &Receiver<Vec<(Moment, u8)>>, lateness: &Lateness) {
+    let mut bytes: VecDeque<(Moment, u8)> = VecDeque::new();
+    loop {
+        // A box stays plugged in after its last byte.
+        let order = match bytes.front() {
+            Some(&(due, _)) => ordered.recv_timeout(due.remaining()),
+            None => ordered.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match order {
+            Ok(others) => bytes = others.into(),
+            Err(RecvTimeoutError::Timeout) => {
+                let Some((due, byte)) = bytes.pop_front() else { continue };
+                lateness.note(Moment::now().seconds_since(due));
+                if terminal.write_all(&[byte]).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-    // A box stays plugged in after its last byte.
-    let _ = ordered.recv();
 }
 
 #[cfg(test)]
@@ -145,6 +175,36 @@ mod tests {
             assert_eq!(signals.len(), 100);
             assert!(signals.iter().all(|signal| matches!(signal, Signal::Pulse(_))));
         }
+    }
+
+    #[test]
+    fn what_a_box_is_told_later_takes_the_place_of_what_it_was_told_before() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(b'5') });
+        let mut devices = Devices::open(&setup, None, channel().1).unwrap();
+        let far = Moment::now().plus(1000.0);
+        scanner.send(vec![(far, b'5'); 3]);
+        scanner.send(Vec::new());
+        scanner.send(vec![(Moment::now(), b'5'), (far, b'5')]);
+        let heard = (0..1000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            devices.poll()
+        });
+        assert!(matches!(heard, Some(Signal::Pulse(_))), "{heard:?}");
+        assert_eq!(devices.poll(), None);
+    }
+
+    #[test]
+    fn a_box_that_sends_too_late_says_by_how_much() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        assert_eq!(scanner.most_late_s(), 0.0);
+        scanner.send(vec![(Moment::now().plus(-2.0), b'5')]);
+        let is_noted = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            scanner.most_late_s() >= 2.0
+        });
+        assert!(is_noted && scanner.most_late_s() < 60.0);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use winit::event_loop::EventLoop;
 
 use crate::present::clock::Moment;
 use crate::present::display::{
-    Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, Pacing, PassedOver, Scene, Unseen,
-    WindowSystem,
+    Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, OperatorKey, Pacing, PassedOver, Scene,
+    Unseen, WindowSystem,
 };
 use crate::present::error::Error;
 use crate::present::gamma::GammaTable;
@@ -79,7 +79,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens the window and makes ready to draw into it. Keys that are pressed in it go to `presses`, except Escape.
+    /// Opens the window and makes ready to draw into it. Keys that are pressed in it go to `presses`, except the operator's.
     pub fn open(screen: Screen, presses: Sender<KeyPress>) -> Result<Window, Error> {
         let mut event_loop = EventLoop::new().map_err(|error| Error::NoScreen(error.to_string()))?;
         let mut app = App::new(screen, presses);
@@ -407,8 +407,8 @@ impl Display for Window {
         self.give_up(|_, _| true);
     }
 
-    fn abort_asked(&self) -> bool {
-        self.app.abort_asked
+    fn operator_key(&mut self) -> Option<OperatorKey> {
+        self.app.operator_keys.pop_front()
     }
 }
 

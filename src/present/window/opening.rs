@@ -1,5 +1,6 @@
 //! How the window is opened, and what the window system tells afterwards.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use winit::platform::pump_events::EventLoopExtPumpEvents;
 use winit::window::{Fullscreen, WindowId};
 
 use crate::present::clock::Moment;
+use crate::present::display::{OperatorKey, Wish};
 use crate::present::error::Error;
 use crate::present::session::Screen;
 use crate::present::trigger::KeyPress;
@@ -27,14 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the window system may take to change the size of a window that it shows.
 const SETTLING: Duration = Duration::from_millis(200);
 
+/// So many of the operator's keys are kept until somebody takes them.
+const OPERATOR_KEYS: usize = 16;
+
 /// What the window system tells.
 pub struct App {
     screen: Screen,
     presses: Sender<KeyPress>,
     opened: Option<Opened>,
     failure: Option<Error>,
-    /// Whether the user asked for the end, with Escape or by closing the window.
-    pub abort_asked: bool,
+    /// What the operator pressed and nobody took, oldest first.
+    pub operator_keys: VecDeque<OperatorKey>,
 }
 
 /// A window that has its size.
@@ -49,9 +54,10 @@ pub struct Opened {
 }
 
 impl App {
-    /// For a window on this screen. Keys that are pressed in it go to `presses`, except Escape.
+    /// For a window on this screen. Keys that are pressed in it go to `presses`, except the operator's.
     pub fn new(screen: Screen, presses: Sender<KeyPress>) -> App {
-        App { screen, presses, opened: None, failure: None, abort_asked: false }
+        let operator_keys = VecDeque::with_capacity(OPERATOR_KEYS);
+        App { screen, presses, opened: None, failure: None, operator_keys }
     }
 
     /// Waits until the window is there and has its size.
@@ -93,6 +99,14 @@ impl App {
     pub fn pump(&mut self, event_loop: &mut EventLoop<()>, timeout: Duration) -> Result<(), Error> {
         event_loop.pump_app_events(Some(timeout), self);
         self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Keeps a key of the operator's; the oldest goes where nobody takes them.
+    fn note(&mut self, wish: Wish, at: Moment) {
+        if self.operator_keys.len() == OPERATOR_KEYS {
+            self.operator_keys.pop_front();
+        }
+        self.operator_keys.push_back(OperatorKey { wish, at });
     }
 
     fn create(&self, event_loop: &ActiveEventLoop) -> Result<Opened, Error> {
@@ -144,13 +158,14 @@ impl ApplicationHandler for App {
     fn window_event(&mut self, _: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
         let at = Moment::now();
         match event {
-            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.abort_asked = true,
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.note(Wish::Close, at),
             WindowEvent::KeyboardInput {
                 event: KeyEvent { logical_key, state: ElementState::Pressed, repeat: false, .. },
                 is_synthetic: false,
                 ..
             } => match logical_key {
-                Key::Named(NamedKey::Escape) => self.abort_asked = true,
+                Key::Named(NamedKey::Escape) => self.note(Wish::Abort, at),
+                Key::Named(NamedKey::Enter) => self.note(Wish::Arm, at),
                 Key::Character(text) => {
                     // Nobody listens where the trigger is no key.
                     let _ = text.chars().next().map(|key| self.presses.send(KeyPress { key, at }));
