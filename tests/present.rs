@@ -835,10 +835,23 @@ fn a_port_that_does_not_exist_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn a_file_where_the_run_s_files_belong_is_named_before_anything_is_shown() {
+    for place in ["data", "data/sub-01/func", "data/sourcedata/layerprint", "data/stimuli"] {
+        let study = Study::new(PROTOCOL);
+        let path = study.path(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        let text = complaint(&mut study.present(1, &["--emulate"]));
+        assert!(text.contains(place) && text.contains("it is a file, and should be a folder"), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+}
+
+#[test]
 fn without_a_display_the_virtual_one_is_named() {
     let study = Study::new(PROTOCOL);
     let text = complaint(&mut study.present(1, &["--emulate"]));
-    assert!(text.contains("--virtual-display"), "{text}");
+    assert!(text.contains("--virtual-display") && !text.contains(".rs:"), "{text}");
     assert!(!study.dataset().exists());
 }
 

@@ -1,10 +1,11 @@
 //! Progress bars in a terminal; a line now and then where there is none.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::study::{Progress, Stage};
 
@@ -37,13 +38,22 @@ impl Progress for Terminal {
 /// All bars that are drawn.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-const BAR: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {eta} left";
+const BAR: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {left} left";
 
 /// The same with the figures of the moment, which have a line of their own: beside the bar a terminal would cut them off.
-const BAR_AND_FIGURES: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {eta} left\n{msg}";
+const BAR_AND_FIGURES: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {left} left\n{msg}";
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("a sound template").progress_chars("━╸─")
+    ProgressStyle::with_template(template)
+        .expect("a sound template")
+        .with_key("left", |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // Before the first step nobody knows.
+            let _ = match state.pos() {
+                0 => write!(text, "?"),
+                _ => write!(text, "{:#}", HumanDuration(state.eta())),
+            };
+        })
+        .progress_chars("━╸─")
 }
 
 struct Bar(ProgressBar);

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::present::clock::Moment;
-use crate::present::journal::{Beginning, Row};
+use crate::present::journal::{Beginning, Ending, Row};
 use crate::present::operator::CONFIRM_WITHIN_S;
 use crate::present::pulses::{Expected, Watch};
 use crate::study::{Progress, Stage};
@@ -162,7 +162,14 @@ impl<'a> Console<'a> {
                 self.is_watching = false;
                 self.progress.say("THE TRIGGER WAS LOST: the run goes on without pulses");
             }
-            Row::End { .. } => self.is_watching = false,
+            Row::End { ending, .. } => {
+                self.is_watching = false;
+                if let (Ending::Complete, Some(stage)) = (ending, &self.stage) {
+                    let length_s = self.plan.length_s.round() as u64;
+                    stage.advance(length_s.saturating_sub(self.told_s));
+                    self.told_s = length_s;
+                }
+            }
             Row::ButtonsLost { .. } => self.progress.say("THE BUTTONS WERE LOST: the run goes on without responses"),
             Row::Unseen { .. }
             | Row::Offset { .. }

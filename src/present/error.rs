@@ -216,6 +216,14 @@ pub enum Error {
     /// The trigger failed before the run began.
     #[error("the trigger was lost before the run began")]
     TriggerLost,
+    /// Nothing can be written where a run's files belong.
+    #[error("cannot write to {}: {what}", path.display())]
+    NoPlace {
+        /// The folder, or the first above it that exists.
+        path: PathBuf,
+        /// Why not.
+        what: &'static str,
+    },
     /// The run would fill the disk.
     #[error(
         "there is too little room for a run in {}: {:.1} MB are free, {:.1} MB are needed",

@@ -398,7 +398,7 @@ fn check_format(line: &[u8]) -> Result<(), String> {
         row: String,
         format: Option<u32>,
     }
-    let first: First = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let first: First = serde_json::from_slice(line).map_err(|_| "no journal begins like this".to_owned())?;
     match first.format {
         _ if first.row != "begin" => Err(format!("expected the row \"begin\", found {:?}", first.row)),
         Some(FORMAT) => Ok(()),

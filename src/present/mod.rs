@@ -283,6 +283,8 @@ impl Files {
     fn of(protocol: &Protocol, images: &ImageSet, session: &Session) -> Result<Files, Error> {
         let name = session.run_name(&protocol.task);
         let attempt = Attempt::next(&session.dataset, &name)?;
+        let stimuli = session.dataset.join("stimuli");
+        attempt.places().iter().chain([&stimuli]).try_for_each(|place| disk_space::require_place(place))?;
         let image_set = set_name(images.folder());
         let shown = |image: &study::ImageRecord| ShownImage {
             name: image.name().into(),

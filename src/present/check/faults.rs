@@ -25,7 +25,7 @@ use crate::present::recover::{self, Found};
 use crate::present::simulated::SimulatedDisplay;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::Devices;
-use crate::present::trigger::emulated::EmulatedBox;
+use crate::present::trigger::emulated::{EmulatedBox, without_heirs};
 use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 use crate::present::writer::{JournalFile, Kept, Medium};
 use crate::study::bids::RunName;
@@ -147,7 +147,8 @@ fn face(folder: &Path, number: u32, mishap: &Mishap) -> Finding {
         what = match make(&folder.join(format!("{number}-{attempt}"))) {
             Ok((true, seen)) if attempt == 1 => return Finding::pass(name, format!("{promise}: {seen}")),
             Ok((true, seen)) => {
-                return Finding::pass(name, format!("{promise}: {seen} (attempt {attempt}: a busy machine)"));
+                let before = format!("attempt {attempt}, a busy machine; the one before: {what}");
+                return Finding::pass(name, format!("{promise}: {seen} ({before})"));
             }
             Ok((false, seen)) => seen,
             Err(error) => with_causes(&error),
@@ -273,15 +274,12 @@ fn killed(folder: &Path) -> Seen {
 fn kill_and_recover(folder: &Path, kill: u32) -> Result<(f64, usize), Error> {
     let dataset = folder.join(format!("killed-{kill}"));
     let program = std::env::current_exe().map_err(study::Error::file("find", "this program"))?;
-    let mut running = Command::new(&program)
-        .args(["check", "--faults", "--until-killed"])
-        .arg(&dataset)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(study::Error::file("start", program))?;
+    // Named before there is one.
     let attempt = Attempt::next(&dataset, &run_name())?;
+    let mut command = Command::new(&program);
+    command.args(["check", "--faults", "--until-killed"]).arg(&dataset);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = without_heirs(|| command.spawn()).map_err(study::Error::file("start", program))?;
     let journal = attempt.journal();
     let until = Instant::now() + PATIENCE;
     while std::fs::metadata(&journal).map_or(true, |file| file.len() == 0) && Instant::now() < until {
@@ -550,8 +548,12 @@ mod tests {
 
     #[test]
     fn a_fault_that_is_found_the_second_time_says_that_the_machine_is_busy() {
-        let second = |folder: &Path| Ok((folder.ends_with("0-2"), "seen".into()));
+        let second =
+            |folder: &Path| Ok(if folder.ends_with("0-2") { (true, "seen".into()) } else { (false, "a stall".into()) });
         let finding = face(Path::new("/d"), 0, &Mishap { name: "x", promise: "it is found", make: second });
-        assert_eq!(finding, Finding::pass("x", "it is found: seen (attempt 2: a busy machine)"));
+        assert_eq!(
+            finding,
+            Finding::pass("x", "it is found: seen (attempt 2, a busy machine; the one before: a stall)")
+        );
     }
 }

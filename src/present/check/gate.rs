@@ -78,6 +78,10 @@ struct Record<'a> {
 /// Looks at everything and tells each finding when it is known. To be called from the main thread, once in a process: that
 /// is where windows are made.
 pub fn gate(gate: &Gate, progress: &dyn Progress, tell: &mut dyn FnMut(&Finding)) -> Result<Passage, Error> {
+    if let Some(dataset) = gate.dataset {
+        // Better now than when the record is to be kept.
+        disk_space::require_place(&dataset.join(attempt::RECORDS))?;
+    }
     let mut findings = Vec::new();
     let mut found = |finding: Finding| {
         tell(&finding);

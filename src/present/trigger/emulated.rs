@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serialport::{SerialPort, TTYPort};
@@ -25,6 +26,24 @@ pub struct EmulatedBox {
     lateness: Arc<Lateness>,
 }
 
+/// Does something while no process is started that does the same: a terminal that such a process inherits stays plugged in
+/// for as long as it lives.
+pub fn without_heirs<T>(task: impl FnOnce() -> T) -> T {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    task()
+}
+
+/// Both ends of a pseudo-terminal, which no process that is started later inherits.
+fn pair() -> Result<(TTYPort, TTYPort), Error> {
+    let (near_end, far_end) = TTYPort::pair().map_err(Error::Emulator)?;
+    for end in [&near_end, &far_end] {
+        // SAFETY: the descriptor is open, and the call changes nothing but its flag.
+        unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok((near_end, far_end))
+}
+
 /// How late a box itself was, because the machine was busy.
 #[derive(Debug, Default)]
 struct Lateness {
@@ -40,7 +59,7 @@ impl Lateness {
 impl EmulatedBox {
     /// Makes the pseudo-terminal. The box answers a handshake as it is expected to.
     pub fn new(handshake: &[HandshakeStep]) -> Result<EmulatedBox, Error> {
-        let (mut terminal, far_end) = TTYPort::pair().map_err(Error::Emulator)?;
+        let (mut terminal, far_end) = without_heirs(pair)?;
         let steps = handshake.to_vec();
         let (orders, ordered) = channel();
         let lateness = Arc::new(Lateness::default());
@@ -193,6 +212,22 @@ mod tests {
         });
         assert!(matches!(heard, Some(Signal::Pulse(_))), "{heard:?}");
         assert_eq!(devices.poll(), None);
+    }
+
+    #[test]
+    fn a_box_is_unplugged_also_where_a_process_was_started_meanwhile() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(b'5') });
+        let mut devices = Devices::open(&setup, None, channel().1).unwrap();
+        let mut heir = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        drop(scanner);
+        let lost = (0..1000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            devices.poll()
+        });
+        heir.kill().and_then(|()| heir.wait()).unwrap();
+        assert!(matches!(lost, Some(Signal::Lost(_))), "{lost:?}");
     }
 
     #[test]

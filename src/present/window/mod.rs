@@ -81,7 +81,7 @@ pub struct Window {
 impl Window {
     /// Opens the window and makes ready to draw into it. Keys that are pressed in it go to `presses`, except the operator's.
     pub fn open(screen: Screen, presses: Sender<KeyPress>) -> Result<Window, Error> {
-        let mut event_loop = EventLoop::new().map_err(|error| Error::NoScreen(error.to_string()))?;
+        let mut event_loop = EventLoop::new().map_err(|error| Error::NoScreen(opening::said(&error)))?;
         let mut app = App::new(screen, presses);
         let opened = app.open(&mut event_loop)?;
         let window_px: [u32; 2] = opened.window.inner_size().into();

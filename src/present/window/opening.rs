@@ -32,6 +32,13 @@ const SETTLING: Duration = Duration::from_millis(200);
 /// So many of the operator's keys are kept until somebody takes them.
 const OPERATOR_KEYS: usize = 16;
 
+/// What the window system said of an error, without the place in the library that said it.
+pub fn said(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let after_place = text.split_once(".rs:").and_then(|(_, rest)| rest.split_once(": "));
+    after_place.map_or(&*text, |(_, said)| said).trim_end_matches('.').to_owned()
+}
+
 /// What the window system tells.
 pub struct App {
     screen: Screen,
@@ -137,7 +144,7 @@ impl App {
         };
         let window = event_loop
             .create_window(attributes.with_inner_size(PhysicalSize::new(size[0], size[1])))
-            .map_err(|error| Error::NoScreen(error.to_string()))?;
+            .map_err(|error| Error::NoScreen(said(&error)))?;
         window.set_cursor_visible(false);
         let nominal_hz = monitor.and_then(|monitor| monitor.refresh_rate_millihertz());
         let nominal_hz = nominal_hz.filter(|&rate| rate > 0).map(|rate| f64::from(rate) / 1000.0);
@@ -183,4 +190,15 @@ fn list(monitors: &[MonitorHandle]) -> String {
         format!("{}: {} {} x {}", number + 1, monitor.name().unwrap_or_default(), size.width, size.height)
     };
     monitors.iter().enumerate().map(describe).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_window_system_names_no_place_in_a_library() {
+        assert_eq!(said(&"os error at /a/b-0.30/src/linux/mod.rs:765: DISPLAY is not set."), "DISPLAY is not set");
+        assert_eq!(said(&"the event loop is there already"), "the event loop is there already");
+    }
 }
