@@ -5,6 +5,7 @@ pub mod compare;
 mod error;
 mod first_level;
 pub mod group;
+mod instructions;
 mod maps;
 mod plan;
 #[cfg(test)]
