@@ -546,9 +546,12 @@ fn meant(image: Option<usize>, x: usize, y: usize) -> [u8; 3] {
     }
 }
 
-/// The places of a grabbed screen where something else is than an image, or nothing, would have there; `None` where it is
+/// A pixel of the screen: x, y and its bytes.
+type OnScreen = (usize, usize, [u8; 3]);
+
+/// The pixels of a grabbed screen where something else is than an image, or nothing, would have there; `None` where it is
 /// no image that this is the least part of.
-fn besides(grabbed: &(usize, Vec<[u8; 3]>)) -> Option<(Option<usize>, Vec<(usize, usize, [u8; 3])>)> {
+fn besides(grabbed: &(usize, Vec<[u8; 3]>)) -> Option<(Option<usize>, Vec<OnScreen>)> {
     let (width, pixels) = grabbed;
     let others = |image: Option<usize>| {
         let place = |(place, &found): (usize, &[u8; 3])| {

@@ -194,7 +194,7 @@ mod tests {
     fn another_clock_and_jitter_are_no_missed_refreshes() {
         for drift in [2e-4, -2e-4] {
             let mut counter = MissedRefreshes::default();
-            let jitter = |flip: u32| if flip % 2 == 0 { 0.4 } else { -0.4 };
+            let jitter = |flip: u32| if flip.is_multiple_of(2) { 0.4 } else { -0.4 };
             let missed: u64 = (0..100_000).map(|flip| counter.before(1.0 + drift + jitter(flip))).sum();
             assert_eq!(missed, 0);
         }
