@@ -249,7 +249,7 @@ fn full_disk_to_the_end(dataset: &Path) -> Seen {
     })?;
     let Kept::Spare(journal) = kept else { return Ok((false, "nobody noticed that the disk was full".into())) };
     let cut = std::fs::metadata(attempt.journal()).map_or(0, |file| file.len());
-    recover::recover(&journal, Some(dataset))?;
+    without_heirs(|| recover::recover(&journal, Some(dataset)))?;
     let run = Recorded::of(&attempt)?;
     Ok((run.is_whole() && cut > 0, format!("{run}, of which the full disk had {cut} bytes")))
 }
@@ -469,7 +469,8 @@ struct Recorded {
 impl Recorded {
     /// Makes the table from the journal, if that was not done.
     fn of(attempt: &Attempt) -> Result<Recorded, Error> {
-        recover::make_table(attempt)?;
+        // Until it is another program a process that was started holds the lock of every journal.
+        without_heirs(|| recover::make_table(attempt))?;
         let table = attempt.table();
         let facts = RunFacts::read(&table.with_extension("json"))?;
         let facts = facts.ok_or_else(|| study::Error::content(&table, "its sidecar is missing"))?;
