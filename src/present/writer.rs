@@ -235,6 +235,9 @@ impl DiskState<'_> {
             while Instant::now() < until {
                 self.hear(all);
                 if self.kept == all {
+                    // The file's lock ends with the thread that writes it: only then can the table be made.
+                    drop(self.orders);
+                    while self.reports.recv_timeout(END_PATIENCE).is_ok() {}
                     return Kept::InPlace;
                 }
                 std::thread::sleep(COLLECT_EVERY);
