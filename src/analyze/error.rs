@@ -31,6 +31,14 @@ pub enum Error {
         /// What does not fit.
         what: String,
     },
+    /// The environment names instructions that there are none of.
+    #[error("{variable} is '{word}' but can be 'portable', 'avx2' or 'avx512'")]
+    Instructions {
+        /// The environment's variable.
+        variable: &'static str,
+        /// What it says.
+        word: String,
+    },
     /// A design whose betas are not determined.
     #[error("the design of {run} cannot be estimated: {what}")]
     Design {

@@ -5,6 +5,7 @@ pub mod compare;
 mod error;
 mod first_level;
 pub mod group;
+mod instructions;
 mod maps;
 mod plan;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use crate::analyze::regions::Atlas;
 use crate::analyze::sources::{ModelSource, Participant};
 use crate::brain::{Mask, nifti_file};
 use crate::rsa::Reading;
-use crate::study::bids::{DatasetType, describe_dataset};
+use crate::study::bids::{DatasetType, Label, describe_dataset};
 use crate::study::{Output, Progress};
 
 /// Analyzes participants one by one. All files are found and held against each other first; then every participant's
@@ -61,6 +62,16 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Ve
         describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
     }
     Ok(summaries)
+}
+
+/// The participants that [`run`] would analyze, when everything that can be checked before has been checked.
+pub fn unfinished(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Vec<Label>, Error> {
+    let models = ModelSource::read(&request.models)?;
+    predictors(plan, &models, progress)?;
+    let participants = sources::participants(plan, request, &models)?;
+    participants.iter().try_for_each(|participant| check_methods(plan, participant))?;
+    let done = |label: &Label| request.output.join(format!("sub-{label}")).exists();
+    Ok(participants.into_iter().map(|participant| participant.label).filter(|label| !done(label)).collect())
 }
 
 /// Where RSMs are measured.

@@ -87,6 +87,11 @@ impl Recipe {
         Recipe { seeds: vec![seed], ..self }
     }
 
+    /// The seeds that are tried.
+    pub fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
     /// Refuses weights, or a module, that the recipe is not meant for.
     pub(in crate::synthesize) fn check_weights(&self, network: &NetworkRecord, described: &str) -> Result<(), Error> {
         let found = &network.weights_sha256;

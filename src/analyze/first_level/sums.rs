@@ -7,6 +7,8 @@
 
 use rayon::prelude::*;
 
+use crate::analyze::instructions::{Instructions, compiled};
+
 /// Voxels are held in blocks of so many: a register of AVX-512, two of AVX2.
 const LANES: usize = 8;
 /// Rows of weights that are summed up together.
@@ -132,7 +134,7 @@ impl Sums {
         let blocks = self.sums.blocks.par_chunks_mut(CHUNK * rows).zip(self.more.par_chunks_mut(CHUNK));
         blocks.enumerate().for_each(|(chunk, (sums, more))| {
             for (number, (sums, more)) in sums.chunks_exact_mut(rows).zip(more).enumerate() {
-                instructions.add(&batch, (chunk * CHUNK + number) * LANES, weights, sums, more);
+                add_block(instructions, &batch, (chunk * CHUNK + number) * LANES, weights, sums, more);
             }
         });
         self.taken += count;
@@ -190,58 +192,25 @@ struct Batch<'a> {
     with_lag: bool,
 }
 
-/// The widest registers that this machine has. They change the speed, never a bit of the result.
-#[derive(Clone, Copy)]
-enum Instructions {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    Portable,
+compiled! {
+    /// Takes the volumes of a batch for the block of voxels that begins at `voxel`.
+    fn add_block = add_block_inner(
+        batch: &Batch,
+        voxel: usize,
+        weights: &[[f64; ROWS]],
+        sums: &mut [Block],
+        more: &mut More,
+    ) -> ()
 }
 
-impl Instructions {
-    fn of_this_machine() -> Instructions {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                return Instructions::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") {
-                return Instructions::Avx2;
-            }
-        }
-        Instructions::Portable
-    }
-
-    fn add(self, batch: &Batch, voxel: usize, weights: &[[f64; ROWS]], sums: &mut [Block], more: &mut More) {
-        match self {
-            // SAFETY: `of_this_machine` found these instructions.
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => unsafe { add_avx512(batch, voxel, weights, sums, more) },
-            // SAFETY: `of_this_machine` found these instructions.
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => unsafe { add_avx2(batch, voxel, weights, sums, more) },
-            Instructions::Portable => add(batch, voxel, weights, sums, more),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq")]
-fn add_avx512(batch: &Batch, voxel: usize, weights: &[[f64; ROWS]], sums: &mut [Block], more: &mut More) {
-    add(batch, voxel, weights, sums, more);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn add_avx2(batch: &Batch, voxel: usize, weights: &[[f64; ROWS]], sums: &mut [Block], more: &mut More) {
-    add(batch, voxel, weights, sums, more);
-}
-
-/// Takes the volumes of a batch for the block of voxels that begins at `voxel`.
 #[inline(always)]
-fn add(batch: &Batch, voxel: usize, weights: &[[f64; ROWS]], sums: &mut [Block], more: &mut More) {
+fn add_block_inner<const _WIDE: bool>(
+    batch: &Batch,
+    voxel: usize,
+    weights: &[[f64; ROWS]],
+    sums: &mut [Block],
+    more: &mut More,
+) {
     let here = LANES.min(batch.voxels - voxel);
     let mut values = [[0.0; LANES]; BATCH];
     for (t, to) in values[..batch.count].iter_mut().enumerate() {
@@ -337,7 +306,7 @@ mod tests {
             let count = values.len() / voxels;
             let batch =
                 Batch { values, voxels, count, first: number * BATCH, volumes: VOLUMES, with_lag: plain.with_lag };
-            Instructions::Portable.add(&batch, 0, &plain.weights, &mut plain.sums.blocks, &mut plain.more[0]);
+            add_block(Instructions::Portable, &batch, 0, &plain.weights, &mut plain.sums.blocks, &mut plain.more[0]);
         }
         let bits = |blocks: &[Block]| blocks.as_flattened().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&quick.sums.blocks), bits(&plain.sums.blocks));

@@ -71,8 +71,8 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze::instructions::Instructions;
     use crate::analyze::reference;
-    use crate::analyze::searchlight::instructions::Instructions;
     use crate::analyze::searchlight::kernel::{self, Scratch, Source};
     use crate::analyze::searchlight::patterns::Patterns;
     use crate::analyze::searchlight::predictors::{Predictors, Regress};

@@ -1,24 +1,26 @@
 //! What is computed at one centre: the RSM of the voxels around it, and its comparison with all predictors.
 //!
-//! The patterns of the voxels are gathered, centred over voxels (in two passes), and multiplied pair by pair. Additions
-//! happen in the order of the voxels whatever the processor or the number of threads.
+//! The patterns of the voxels are gathered, their products summed pair by pair of images, and the mean over voxels taken out.
+//! Searchlights in a line share most of their voxels: there the products of each plane of voxels are summed once, and added to
+//! those of all searchlights that it is part of. Nothing is ever taken away again, so that a voxel leaves no trace where it
+//! does not belong. Additions happen in the same order whatever the processor or the number of threads.
 
+use crate::analyze::instructions::compiled;
 use crate::analyze::searchlight::first_order::{FirstOrder, Noise};
-use crate::analyze::searchlight::instructions::compiled;
+use crate::analyze::searchlight::neighbours::Neighbours;
 use crate::analyze::searchlight::patterns::{Block, LANES, Patterns};
 use crate::analyze::searchlight::predictors::Predictors;
+use crate::analyze::searchlight::products::{self, Ring};
+use crate::analyze::searchlight::ranks::Ranking;
 use crate::analyze::searchlight::scores::Undefined;
 use crate::rsa::{SecondOrder, Whitening, is_constant, pair_count};
 
-/// Ranks are counted with so many numbers at a time, a register of AVX2, and so many of these: as many sums as there must be
-/// for none to wait for the one before it.
-const KEYS: usize = 8;
-const ROWS: usize = 4;
+/// The products of the searchlights in a line take up to so many blocks, half of a processor's second cache.
+const MOST_PRODUCTS: usize = 4096;
 
-/// Half a block.
-const HALF: usize = LANES / 2;
-
-type Keys = [[f32; KEYS]; ROWS];
+/// A sum of squares of which less than this share is left when the mean is taken out has lost too many digits: the searchlight
+/// is then done by itself.
+const LEAST_LEFT: f64 = 1e-4;
 
 /// What the RSM of a searchlight is computed from.
 #[derive(Clone, Copy)]
@@ -37,7 +39,7 @@ pub struct Scratch {
     pub inside: Vec<u32>,
     /// Their patterns: block after block of images, in each voxel after voxel.
     gathered: Vec<Block>,
-    /// Sums of products over voxels: `products[first image * width + block of second images]`.
+    /// Sums of products over voxels, as [`products::blocks`] orders them.
     products: Vec<Block>,
     /// The same over runs.
     total: Vec<Block>,
@@ -49,11 +51,28 @@ pub struct Scratch {
     /// The neural RSM's upper triangle (similarities), filled up to whole blocks.
     rsm: Vec<Block>,
     pairs: usize,
-    keys: Vec<Keys>,
+    ranking: Ranking,
     ranks: Vec<Block>,
     /// What is multiplied with the weights of the predictors: as long as they are.
     pub unit: Vec<f64>,
     scores: Vec<Block>,
+    line: Line,
+}
+
+/// Searchlights whose centres lie in a line.
+struct Line {
+    /// How many there is room for.
+    most: usize,
+    /// The sums of products of each.
+    products: Vec<Block>,
+    /// The sums of values of each.
+    sums: Vec<Block>,
+    /// The number of voxels of each.
+    sizes: Vec<usize>,
+    /// What was taken off all values.
+    shift: Vec<Block>,
+    rings: Vec<Ring>,
+    ring_sizes: Vec<usize>,
 }
 
 impl Scratch {
@@ -64,18 +83,39 @@ impl Scratch {
         Scratch {
             inside: Vec::with_capacity(voxels),
             gathered: blocks(width * voxels),
-            products: blocks(width * LANES * width),
-            total: blocks(width * LANES * width),
+            products: blocks(products::blocks(width)),
+            total: blocks(products::blocks(width)),
             sums: blocks(width),
             means: blocks(width),
             squares: blocks(width),
             rsm: blocks(pairs.div_ceil(LANES)),
             pairs,
-            keys: vec![[[f32::INFINITY; KEYS]; ROWS]; pairs.div_ceil(KEYS * ROWS)],
+            ranking: Ranking::new(pairs),
             ranks: blocks(pairs.div_ceil(LANES)),
             unit: vec![0.0; predictors.length()],
             scores: blocks(predictors.width()),
+            line: Line {
+                most: MOST_PRODUCTS / products::blocks(width),
+                products: Vec::new(),
+                sums: Vec::new(),
+                sizes: Vec::new(),
+                shift: blocks(width),
+                rings: Vec::new(),
+                ring_sizes: Vec::new(),
+            },
         }
+    }
+
+    /// How many searchlights in a line are measured together: fewer than two where there are too many images for that, or it
+    /// is not known how.
+    pub fn in_line(&self, source: &Source) -> usize {
+        let each_by_itself = source.noise.is_some() || source.first_order == FirstOrder::Crossnobis;
+        if each_by_itself { 1 } else { self.line.most }
+    }
+
+    /// The number of voxels in a searchlight of the line.
+    pub fn size_in_line(&self, searchlight: usize) -> usize {
+        self.line.sizes[searchlight]
     }
 
     /// The upper triangle of the RSM that was measured last.
@@ -92,6 +132,24 @@ impl Scratch {
 compiled! {
     /// The RSM of the voxels in `scratch.inside`.
     pub fn measure = measure_inner(source: &Source, scratch: &mut Scratch) -> Result<(), Undefined>
+}
+
+compiled! {
+    /// Sums the products of `count` searchlights in a line, of which this one is the first.
+    pub fn sum_line = sum_line_inner(
+        source: &Source,
+        neighbours: &Neighbours,
+        first: usize,
+        count: usize,
+        scratch: &mut Scratch,
+    ) -> ()
+}
+
+compiled! {
+    /// The RSM of a searchlight of the line that was summed last. `None` where it takes more digits than are left of its sums:
+    /// it must be measured by itself.
+    pub fn measure_in_line = measure_in_line_inner(source: &Source, searchlight: usize, scratch: &mut Scratch)
+        -> Option<Result<(), Undefined>>
 }
 
 compiled! {
@@ -130,7 +188,7 @@ fn measure_inner<const WIDE: bool>(source: &Source, scratch: &mut Scratch) -> Re
     } else {
         gram::<WIDE>(source.patterns, first_order, whitening, scratch);
     }
-    similarities(source, divisor, scratch)
+    similarities(source, scratch.inside.len(), divisor, scratch)
 }
 
 /// The products of the searchlight's patterns over voxels, for each pair of images: of deviations from their mean over
@@ -148,19 +206,9 @@ fn gram<const WIDE: bool>(
     // two or three of sixteen digits.
     let shifted = first_order == FirstOrder::Pearson && whitening.is_none();
     for block in 0..width {
-        let gathered = &mut scratch.gathered[block * count..][..count];
-        let mut sum = [0.0; LANES];
         let shift = if shifted { *patterns.block(scratch.inside[0], block) } else { [0.0; LANES] };
-        for (to, &place) in gathered.iter_mut().zip(&scratch.inside) {
-            let mut values = *patterns.block(place, block);
-            for lane in 0..LANES {
-                values[lane] -= shift[lane];
-            }
-            *to = values;
-            for lane in 0..LANES {
-                sum[lane] += values[lane];
-            }
-        }
+        let sum =
+            gather_block(patterns, &scratch.inside, block, &shift, &mut scratch.gathered[block * count..][..count]);
         if shifted {
             scratch.sums[block] = sum;
             for lane in 0..LANES {
@@ -169,17 +217,7 @@ fn gram<const WIDE: bool>(
         }
     }
     if first_order.is_distance() {
-        for voxel in 0..count {
-            let mut sum = 0.0;
-            for block in 0..width {
-                sum += scratch.gathered[block * count + voxel].iter().sum::<f64>();
-            }
-            let mean = sum / patterns.images() as f64;
-            for block in 0..width {
-                let values = &mut scratch.gathered[block * count + voxel];
-                values.iter_mut().for_each(|value| *value -= mean);
-            }
-        }
+        centre_over_images(&mut scratch.gathered, count, patterns);
     }
     if let Some(whitening) = whitening {
         for block in 0..width {
@@ -214,84 +252,172 @@ fn gram<const WIDE: bool>(
             scratch.means[block] = mean;
         }
     }
-    let gathered = |block: usize| &scratch.gathered[block * count..][..count];
-    for left in 0..width {
-        for right in left..width {
-            let (a, b) = (gathered(left), gathered(right));
-            let mut put = |first: usize, tile: &[Block]| {
-                for (row, block) in tile.iter().enumerate() {
-                    scratch.products[(left * LANES + first + row) * width + right] = *block;
-                }
-            };
-            if WIDE {
-                put(0, &tile::<0, 8>(a, b));
-            } else {
-                put(0, &tile::<0, 4>(a, b));
-                if left < right {
-                    put(4, &tile::<4, 4>(a, b));
-                }
-            }
-        }
-    }
-    if !WIDE {
-        // Of the last rows of a block with itself only the last lanes are above the diagonal.
-        for left in (0..width).step_by(2) {
-            let blocks = [left, (left + 1).min(width - 1)];
-            for (block, corner) in blocks.into_iter().zip(corners(blocks.map(gathered))) {
-                for (row, lanes) in corner.iter().enumerate() {
-                    scratch.products[(block * LANES + HALF + row) * width + block][HALF..].copy_from_slice(lanes);
-                }
-            }
-        }
-    }
+    let whole = Ring { end: count, searchlights: [Some(0), None] };
+    scratch.products.fill([0.0; LANES]);
+    products::add::<WIDE>(&scratch.gathered, count, width, &[whole], &mut scratch.products);
     if shifted {
-        for image in 0..patterns.images() {
-            let excess = scratch.sums[image / LANES][image % LANES] / count as f64;
-            for block in image / LANES..width {
-                let (products, sums) = (&mut scratch.products[image * width + block], &scratch.sums[block]);
-                for lane in 0..LANES {
-                    products[lane] -= excess * sums[lane];
-                }
-            }
+        take_out_means(patterns.images(), count, &scratch.sums, &mut scratch.products);
+    }
+}
+
+/// Puts a block of the values of these voxels, less `shift`, one after the other; returns their sum.
+#[inline(always)]
+fn gather_block(patterns: &Patterns, inside: &[u32], block: usize, shift: &Block, gathered: &mut [Block]) -> Block {
+    let mut sum = [0.0; LANES];
+    for (to, &place) in gathered.iter_mut().zip(inside) {
+        let mut values = *patterns.block(place, block);
+        for lane in 0..LANES {
+            values[lane] -= shift[lane];
+            sum[lane] += values[lane];
+        }
+        *to = values;
+    }
+    sum
+}
+
+/// Takes the mean over images off each of the first voxels' values.
+#[inline(always)]
+fn centre_over_images(gathered: &mut [Block], voxels: usize, patterns: &Patterns) {
+    let width = patterns.width();
+    for voxel in 0..voxels {
+        let mut sum = 0.0;
+        for block in 0..width {
+            sum += gathered[block * voxels + voxel].iter().sum::<f64>();
+        }
+        let mean = sum / patterns.images() as f64;
+        for block in 0..width {
+            gathered[block * voxels + voxel].iter_mut().for_each(|value| *value -= mean);
         }
     }
 }
 
-/// The products of `ROWS` images from `FROM` of the left block with all images of the right block, summed over voxels.
+/// Products of values become those of deviations from their mean over voxels.
 #[inline(always)]
-fn tile<const FROM: usize, const ROWS: usize>(left: &[Block], right: &[Block]) -> [Block; ROWS] {
-    let mut sums = [[0.0; LANES]; ROWS];
-    for (a, b) in left.iter().zip(right) {
-        for row in 0..ROWS {
+fn take_out_means(images: usize, voxels: usize, sums: &[Block], products: &mut [Block]) {
+    let width = sums.len();
+    for image in 0..images {
+        let excess = sums[image / LANES][image % LANES] / voxels as f64;
+        for block in image / LANES..width {
+            let products = &mut products[image * width + block];
             for lane in 0..LANES {
-                sums[row][lane] = a[FROM + row].mul_add(b[lane], sums[row][lane]);
+                products[lane] -= excess * sums[block][lane];
             }
         }
     }
-    sums
 }
 
-/// The products of the last four images of two blocks with themselves, summed over voxels.
 #[inline(always)]
-fn corners(blocks: [&[Block]; 2]) -> [[[f64; HALF]; HALF]; 2] {
-    let mut sums = [[[0.0; HALF]; HALF]; 2];
-    for (a, b) in blocks[0].iter().zip(blocks[1]) {
-        for (sums, values) in sums.iter_mut().zip([a, b]) {
-            for row in 0..HALF {
-                for lane in 0..HALF {
-                    sums[row][lane] = values[HALF + row].mul_add(values[HALF + lane], sums[row][lane]);
-                }
+fn sum_line_inner<const WIDE: bool>(
+    source: &Source,
+    neighbours: &Neighbours,
+    first: usize,
+    count: usize,
+    scratch: &mut Scratch,
+) {
+    let patterns = source.patterns;
+    let (width, reach) = (patterns.width(), neighbours.planes_reach().expect("searchlights that have planes") as isize);
+    let line = &mut scratch.line;
+    for (sums, of_each) in [(&mut line.products, products::blocks(width)), (&mut line.sums, width)] {
+        sums.clear();
+        sums.resize(count * of_each, [0.0; LANES]);
+    }
+    line.sizes.clear();
+    line.sizes.resize(count, 0);
+    let shifted = source.first_order == FirstOrder::Pearson;
+    for block in 0..width {
+        // Values near those of the voxels: the first centre's that are numbers.
+        let finite = |place: &u32| patterns.block(*place, block).iter().all(|value| value.is_finite());
+        let near = (first as u32..(first + count) as u32).find(finite).filter(|_| shifted);
+        line.shift[block] = near.map_or([0.0; LANES], |place| *patterns.block(place, block));
+    }
+    let along = |searchlight: usize| neighbours.along(first + searchlight, first);
+    // The searchlights that the plane is part of are those from here on, as far as they reach.
+    let mut from = 0;
+    let mut plane = -reach;
+    while plane <= along(count - 1) + reach {
+        while along(from) + reach < plane {
+            from += 1;
+        }
+        if plane < along(from) - reach {
+            plane = along(from) - reach;
+        }
+        neighbours.gather_plane(first, plane, &mut scratch.inside, &mut line.ring_sizes);
+        let voxels = scratch.inside.len();
+        let part_of = (from..count).take_while(|&searchlight| along(searchlight) - reach <= plane);
+        line.rings.clear();
+        line.rings.extend(line.ring_sizes.iter().rev().map(|&end| Ring { end, searchlights: [None; 2] }));
+        for searchlight in part_of {
+            let distance = (along(searchlight) - plane).unsigned_abs();
+            line.sizes[searchlight] += line.ring_sizes[distance];
+            let after = usize::from(along(searchlight) > plane);
+            line.rings[reach as usize - distance].searchlights[after] = Some(searchlight);
+        }
+        for block in 0..width {
+            let gathered = &mut scratch.gathered[block * voxels..][..voxels];
+            gather_block(patterns, &scratch.inside, block, &line.shift[block], gathered);
+            if shifted {
+                sum_rings(gathered, &line.rings, block, width, &mut line.sums);
+            }
+        }
+        if source.first_order.is_distance() {
+            centre_over_images(&mut scratch.gathered, voxels, patterns);
+        }
+        products::add::<WIDE>(&scratch.gathered, voxels, width, &line.rings, &mut line.products);
+        plane += 1;
+    }
+}
+
+/// Adds the values of a group of voxels to the sums of the searchlights that take them in.
+#[inline(always)]
+fn sum_rings(values: &[Block], rings: &[Ring], block: usize, width: usize, sums: &mut [Block]) {
+    let (mut sum, mut start) = ([0.0; LANES], 0);
+    for ring in rings {
+        for values in &values[start..ring.end] {
+            for lane in 0..LANES {
+                sum[lane] += values[lane];
+            }
+        }
+        start = ring.end;
+        for searchlight in ring.searchlights.into_iter().flatten() {
+            for lane in 0..LANES {
+                sums[searchlight * width + block][lane] += sum[lane];
             }
         }
     }
-    sums
 }
 
-/// Products become similarities: correlations, or minus distances.
 #[inline(always)]
-fn similarities(source: &Source, divisor: f64, scratch: &mut Scratch) -> Result<(), Undefined> {
+fn measure_in_line_inner<const WIDE: bool>(
+    source: &Source,
+    searchlight: usize,
+    scratch: &mut Scratch,
+) -> Option<Result<(), Undefined>> {
     let (images, width) = (source.patterns.images(), source.patterns.width());
-    let count = scratch.inside.len();
+    let line = &scratch.line;
+    let (count, stride) = (line.sizes[searchlight], products::blocks(width));
+    scratch.products.copy_from_slice(&line.products[searchlight * stride..][..stride]);
+    if source.first_order == FirstOrder::Pearson {
+        scratch.sums.copy_from_slice(&line.sums[searchlight * width..][..width]);
+        for ((mean, shift), sums) in scratch.means.iter_mut().zip(&line.shift).zip(&scratch.sums) {
+            for lane in 0..LANES {
+                mean[lane] = shift[lane] + sums[lane] / count as f64;
+            }
+        }
+        let square = |products: &[Block], image: usize| products[image * width + image / LANES][image % LANES];
+        let before = &line.products[searchlight * stride..][..stride];
+        take_out_means(images, count, &scratch.sums, &mut scratch.products);
+        let lost = |image| square(&scratch.products, image) < LEAST_LEFT * square(before, image);
+        if (0..images).any(lost) {
+            return None;
+        }
+    }
+    Some(similarities(source, count, count as f64, scratch))
+}
+
+/// Products over `count` voxels become similarities: correlations, or minus distances.
+#[inline(always)]
+fn similarities(source: &Source, count: usize, divisor: f64, scratch: &mut Scratch) -> Result<(), Undefined> {
+    let (images, width) = (source.patterns.images(), source.patterns.width());
     for image in 0..images {
         let (block, lane) = (image / LANES, image % LANES);
         let squares = scratch.products[image * width + block][lane];
@@ -351,7 +477,8 @@ fn compare_inner<const WIDE: bool>(
     let pairs = scratch.pairs;
     match predictors.second_order() {
         SecondOrder::Spearman => {
-            rank(&scratch.rsm, pairs, &mut scratch.keys, &mut scratch.ranks);
+            let ranks = &mut scratch.ranks.as_flattened_mut()[..pairs];
+            scratch.ranking.write(&scratch.rsm.as_flattened()[..pairs], ranks);
             unit(&scratch.ranks, (pairs + 1) as f64 / 2.0, pairs, &mut scratch.unit)?;
         }
         SecondOrder::Pearson => {
@@ -423,78 +550,4 @@ fn sum(values: &[Block], count: usize) -> f64 {
         }
     }
     sums.iter().chain(rest).sum()
-}
-
-/// Average ranks of the first `count` values: 1 + how many are smaller + half of how many others are equal. Counting all
-/// pairs is quicker here than sorting: it has no branch, and many values go at a time.
-///
-/// It is done first with values in single precision, twice as many at a time. If no two of those are equal the ranks are
-/// right, and they are then the numbers from 1 to n and known by their sum. Counts are numbers with a point: of whole ones the
-/// compiler would add up many keys side by side, and run out of registers.
-#[inline(always)]
-fn rank(values: &[Block], count: usize, keys: &mut [Keys], ranks: &mut [Block]) {
-    let flat = &values.as_flattened()[..count];
-    for (key, value) in keys.as_flattened_mut().as_flattened_mut().iter_mut().zip(flat) {
-        *key = *value as f32;
-    }
-    for (block, ranks) in keys.iter().zip(ranks.chunks_mut(KEYS * ROWS / LANES)) {
-        let mut places = [[1.0f32; KEYS]; ROWS];
-        for &key in &keys.as_flattened().as_flattened()[..count] {
-            for row in 0..ROWS {
-                for lane in 0..KEYS {
-                    places[row][lane] += if key < block[row][lane] { 1.0 } else { 0.0 };
-                }
-            }
-        }
-        for (rank, place) in ranks.as_flattened_mut().iter_mut().zip(places.as_flattened()) {
-            *rank = f64::from(*place);
-        }
-    }
-    if sum(ranks, count) == (count * (count + 1) / 2) as f64 {
-        return;
-    }
-    for (block, ranks) in values.iter().zip(ranks.iter_mut()) {
-        let (mut smaller, mut equal) = ([0i64; LANES], [0i64; LANES]);
-        for &value in flat {
-            for lane in 0..LANES {
-                smaller[lane] += i64::from(value < block[lane]);
-                equal[lane] += i64::from(value == block[lane]);
-            }
-        }
-        for lane in 0..LANES {
-            // Every value equals itself.
-            ranks[lane] = (1 + smaller[lane]) as f64 + (equal[lane] - 1) as f64 / 2.0;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rsa::average_ranks;
-
-    fn ranks(values: &[f64]) -> Vec<f64> {
-        let mut blocks = vec![[0.0; LANES]; values.len().div_ceil(LANES)];
-        blocks.as_flattened_mut()[..values.len()].copy_from_slice(values);
-        let (mut keys, mut found) =
-            (vec![[[f32::INFINITY; KEYS]; ROWS]; values.len().div_ceil(KEYS * ROWS)], blocks.clone());
-        rank(&blocks, values.len(), &mut keys, &mut found);
-        found.as_flattened()[..values.len()].to_vec()
-    }
-
-    #[test]
-    fn ranks_by_counting_are_average_ranks() {
-        let tied = [0.5, -1.0, 0.5, 2.0, 0.5, -1.0, 0.0, -0.0, 9.0, 0.25, 2.0];
-        assert_eq!(ranks(&tied), average_ranks(&tied));
-        let apart: Vec<f64> = (0..121).map(|at| f64::from(at * 37 % 121) / 121.0 - 0.5).collect();
-        assert_eq!(ranks(&apart), average_ranks(&apart));
-    }
-
-    #[test]
-    fn values_closer_than_the_keys_can_tell_keep_their_order() {
-        let near = [0.3, 0.3 + 1e-15, 0.3 - 1e-15, 1.0, -1.0, 0.7];
-        assert_eq!(ranks(&near), [3.0, 4.0, 2.0, 6.0, 1.0, 5.0]);
-        assert_eq!(ranks(&[1e-310, 2e-310, 0.0]), [2.0, 3.0, 1.0]);
-        assert_eq!(ranks(&[1e300, -1e300, 2e300, -2e300]), [3.0, 2.0, 4.0, 1.0]);
-    }
 }

@@ -2,12 +2,13 @@
 //! layer. A mask, patterns, and models go in; [`Scores`] come out, with [`Chance`] and [`Reliability`] beside them.
 
 mod first_order;
-mod instructions;
 mod kernel;
 mod neighbours;
 mod patterns;
 mod permutations;
 mod predictors;
+mod products;
+mod ranks;
 mod reliability;
 mod scores;
 pub mod shape;
@@ -25,7 +26,7 @@ pub use reliability::Reliability;
 pub use scores::{Scores, Undefined};
 pub use shape::{Extent, Shape};
 
-use crate::analyze::searchlight::instructions::Instructions;
+use crate::analyze::instructions::Instructions;
 use crate::analyze::searchlight::kernel::{Scratch, Source};
 use crate::analyze::searchlight::neighbours::Neighbours;
 use crate::analyze::searchlight::permutations::{Kept, Weights};
@@ -42,6 +43,7 @@ pub struct Searchlight<'a> {
     first_order: FirstOrder,
     noise: Option<&'a Noise>,
     predictors: &'a Predictors,
+    instructions: Instructions,
 }
 
 /// A set of voxels that is looked at as a whole.
@@ -71,7 +73,7 @@ impl<'a> Searchlight<'a> {
         predictors: &'a Predictors,
     ) -> Searchlight<'a> {
         let centres = Centres::Around(Neighbours::new(mask, shape));
-        Searchlight { centres, min_coverage, first_order, noise: None, predictors }
+        Searchlight::of(centres, min_coverage, first_order, predictors)
     }
 
     /// Regions in place of searchlights; at least `min_coverage` of each one's voxels must lie in the mask.
@@ -81,7 +83,17 @@ impl<'a> Searchlight<'a> {
         first_order: FirstOrder,
         predictors: &'a Predictors,
     ) -> Searchlight<'a> {
-        Searchlight { centres: Centres::Regions(regions), min_coverage, first_order, noise: None, predictors }
+        Searchlight::of(Centres::Regions(regions), min_coverage, first_order, predictors)
+    }
+
+    fn of(
+        centres: Centres<'a>,
+        min_coverage: f64,
+        first_order: FirstOrder,
+        predictors: &'a Predictors,
+    ) -> Searchlight<'a> {
+        let instructions = Instructions::of_this_machine();
+        Searchlight { centres, min_coverage, first_order, noise: None, predictors, instructions }
     }
 
     /// The same of patterns whose noise has been made white, searchlight by searchlight.
@@ -137,8 +149,7 @@ impl<'a> Searchlight<'a> {
         counts: &mut [u32],
         progress: &dyn Progress,
     ) {
-        let instructions = Instructions::of_this_machine();
-        let (columns, predictors) = (scores.columns, self.predictors);
+        let (instructions, columns, predictors) = (self.instructions, scores.columns, self.predictors);
         let stage = progress.stage("searchlight", scores.sizes.len() as u64);
         // Without permutations there is nothing to count, in as many parts.
         let parts = scores.sizes.len().div_ceil(CHUNK);
@@ -151,25 +162,25 @@ impl<'a> Searchlight<'a> {
         chunks.enumerate().for_each_init(
             || (Scratch::new(source.patterns.images(), predictors, self.largest()), Kept::new()),
             |(scratch, kept), (chunk, (((values, sizes), undefined), counts))| {
-                let rows = values.chunks_exact_mut(columns).zip(sizes.iter_mut()).zip(undefined.iter_mut());
-                for (row, ((values, size), undefined)) in rows.enumerate() {
-                    let enough = self.gather(chunk * CHUNK + row, &mut scratch.inside);
-                    *size = scratch.inside.len() as u32;
-                    if !enough {
-                        *undefined = Some(Undefined::Coverage);
-                        continue;
-                    }
-                    let found = kernel::measure(instructions, source, scratch)
-                        .and_then(|()| kernel::compare(instructions, self.first_order, predictors, scratch));
-                    match found {
-                        Ok(()) => predictors.complete(scratch.scores(), values),
-                        Err(reason) => {
-                            *undefined = Some(reason);
-                            continue;
+                let mut row = 0;
+                while row < sizes.len() {
+                    let first = chunk * CHUNK + row;
+                    let line = self.line(source, first, sizes.len() - row, scratch);
+                    for in_line in 0..line {
+                        let (size, found) = self.measure(source, first, (line > 1).then_some(in_line), scratch);
+                        let found =
+                            found.and_then(|()| kernel::compare(instructions, self.first_order, predictors, scratch));
+                        sizes[row] = size as u32;
+                        match found {
+                            Ok(()) => {
+                                predictors.complete(scratch.scores(), &mut values[row * columns..][..columns]);
+                                if permuted.is_some() {
+                                    kept.keep(row, &scratch.unit, &scratch.scores()[..predictors.products()]);
+                                }
+                            }
+                            Err(reason) => undefined[row] = Some(reason),
                         }
-                    }
-                    if permuted.is_some() {
-                        kept.keep(row, &scratch.unit, &scratch.scores()[..predictors.products()]);
+                        row += 1;
                     }
                 }
                 if let Some((weights, merging)) = permuted {
@@ -197,6 +208,40 @@ impl<'a> Searchlight<'a> {
         }
     }
 
+    /// How many of at most `most` centres from this one on lie in a line and are measured together. If there is more than
+    /// one, their products have been summed.
+    fn line(&self, source: &Source, first: usize, most: usize, scratch: &mut Scratch) -> usize {
+        let Centres::Around(neighbours) = &self.centres else { return 1 };
+        let most = most.min(scratch.in_line(source));
+        let count = if most > 1 { neighbours.in_line(first, most) } else { 1 };
+        if count > 1 {
+            kernel::sum_line(self.instructions, source, neighbours, first, count, scratch);
+        }
+        count
+    }
+
+    /// The number of voxels around a centre, and their RSM: from the sums of its line where it is in one.
+    fn measure(
+        &self,
+        source: &Source,
+        first: usize,
+        in_line: Option<usize>,
+        scratch: &mut Scratch,
+    ) -> (usize, Result<(), Undefined>) {
+        if let Some(in_line) = in_line {
+            let size = scratch.size_in_line(in_line);
+            if !self.is_enough(size, self.largest()) {
+                return (size, Err(Undefined::Coverage));
+            }
+            if let Some(found) = kernel::measure_in_line(self.instructions, source, in_line, scratch) {
+                return (size, found);
+            }
+        }
+        let enough = self.gather(first + in_line.unwrap_or(0), &mut scratch.inside);
+        let found = if enough { kernel::measure(self.instructions, source, scratch) } else { Err(Undefined::Coverage) };
+        (scratch.inside.len(), found)
+    }
+
     /// Puts the places of the voxels around a centre into `inside`; whether they are enough.
     fn gather(&self, centre: usize, inside: &mut Vec<u32>) -> bool {
         let full = match &self.centres {
@@ -210,8 +255,13 @@ impl<'a> Searchlight<'a> {
                 regions[centre].full
             }
         };
+        self.is_enough(inside.len(), full)
+    }
+
+    /// Whether so many voxels are enough of a full searchlight.
+    fn is_enough(&self, voxels: usize, full: usize) -> bool {
         // A share such as 0.07 of 100 voxels must not come out as 8 voxels by rounding.
-        inside.len() as f64 >= (self.min_coverage * full as f64 - 1e-9).ceil().max(1.0)
+        voxels as f64 >= (self.min_coverage * full as f64 - 1e-9).ceil().max(1.0)
     }
 }
 
@@ -477,16 +527,64 @@ mod tests {
         let bits = |scores: &Scores| scores.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&one), bits(&with(8)));
 
-        let sphere = Shape::sphere(mask.grid(), 9.0).unwrap();
-        let neighbours = Neighbours::new(&mask, &sphere);
-        let predictors = plain(&models, SecondOrder::Spearman);
-        let source = Source { patterns: &patterns, runs: &[], first_order: FirstOrder::Pearson, noise: None };
-        let mut scratch = Scratch::new(16, &predictors, sphere.full());
-        for centre in 0..mask.len() {
-            neighbours.gather(centre, &mut scratch.inside);
-            kernel::measure(Instructions::Portable, &source, &mut scratch).unwrap();
-            kernel::compare(Instructions::Portable, FirstOrder::Pearson, &predictors, &mut scratch).unwrap();
-            assert_eq!(scratch.scores()[..12], *one.at(centre));
+        // Ranks hide the last digits, Pearson's correlation does not.
+        let shape = Shape::sphere(mask.grid(), 9.0).unwrap();
+        for (second_order, first_order) in
+            [(SecondOrder::Spearman, FirstOrder::Pearson), (SecondOrder::Pearson, FirstOrder::Crossnobis)]
+        {
+            let predictors = plain(&models, second_order);
+            let with = |instructions| {
+                let mut light = Searchlight::new(&mask, &shape, 0.0, first_order, &predictors);
+                light.instructions = instructions;
+                light.run(&[patterns.clone(), Patterns::new(16, &noise(mask.len() * 16, 4))], None, &Silent)
+            };
+            assert_eq!(bits(&with(Instructions::of_this_machine())), bits(&with(Instructions::Portable)));
+        }
+    }
+
+    /// What is found around each voxel if it is a region, so that no searchlight knows of the one beside it.
+    fn one_by_one(mask: &Mask, shape: &Shape, light: &Searchlight, runs: &[Patterns]) -> Scores {
+        let neighbours = Neighbours::new(mask, shape);
+        let region = |centre| {
+            let mut inside = Vec::new();
+            neighbours.gather(centre, &mut inside);
+            Region { name: centre.to_string(), full: shape.full(), inside }
+        };
+        let regions: Vec<Region> = (0..mask.len()).map(region).collect();
+        Searchlight::of_regions(&regions, light.min_coverage, light.first_order, light.predictors)
+            .run(runs, None, &Silent)
+    }
+
+    #[test]
+    fn searchlights_in_a_line_find_what_each_finds_by_itself() {
+        let mask = mask();
+        for images in [4, 9, 16, 70] {
+            let predictors = plain(&models(images, 3), SecondOrder::Pearson);
+            let mut values = noise(mask.len() * images, 5);
+            // Half of the brain is far from zero; somewhere an image is constant, elsewhere values are missing.
+            values[mask.len() / 2 * images..].iter_mut().for_each(|value| *value += 300.0);
+            for voxel in 0..125 {
+                values[voxel * images + 1] = 0.7;
+            }
+            values[150 * images + 2] = f64::NAN;
+            let runs = [Patterns::new(images, &values)];
+            for first_order in [FirstOrder::Pearson, FirstOrder::Cosine, FirstOrder::Euclidean] {
+                for shape in [Shape::sphere(mask.grid(), 6.0).unwrap(), Shape::cube(3).unwrap()] {
+                    let light = Searchlight::new(&mask, &shape, 0.45, first_order, &predictors);
+                    let found = light.run(&runs, None, &Silent);
+                    let expected = one_by_one(&mask, &shape, &light, &runs);
+                    assert_eq!((&found.sizes, &found.undefined), (&expected.sizes, &expected.undefined));
+                    let reasons = [Undefined::Coverage, Undefined::Missing, Undefined::ConstantImage];
+                    let seen = reasons.map(|reason| found.count(reason) > 0);
+                    assert_eq!(
+                        seen,
+                        [true, true, first_order == FirstOrder::Pearson],
+                        "{images} images, {first_order:?}"
+                    );
+                    let difference = largest_difference(found.values, expected.values);
+                    assert!(difference < 1e-9, "{images} images, {first_order:?}: {difference:e}");
+                }
+            }
         }
     }
 

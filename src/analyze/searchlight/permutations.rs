@@ -6,7 +6,7 @@
 
 use rand::seq::SliceRandom;
 
-use crate::analyze::searchlight::instructions::{Instructions, compiled};
+use crate::analyze::instructions::{Instructions, compiled};
 use crate::analyze::searchlight::patterns::{Block, LANES};
 use crate::analyze::searchlight::predictors::{Predictors, in_blocks};
 use crate::study::{Seed, Stream};

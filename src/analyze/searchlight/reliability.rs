@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use crate::analyze::searchlight::Searchlight;
 use crate::analyze::searchlight::first_order::FirstOrder;
-use crate::analyze::searchlight::instructions::Instructions;
 use crate::analyze::searchlight::kernel::{self, Scratch, Source};
 use crate::analyze::searchlight::patterns::Patterns;
 use crate::rsa::NoiseCeiling;
@@ -32,7 +31,6 @@ impl Searchlight<'_> {
         }
         let half = |first: usize| runs.iter().skip(first).step_by(2).cloned().collect::<Vec<_>>();
         let halves = [half(0), half(1)].map(|runs| (Patterns::mean(&runs), if crossnobis { runs } else { Vec::new() }));
-        let instructions = Instructions::of_this_machine();
         let centres = self.centres();
         let stage = progress.stage("reliability", centres as u64);
         let undefined = NoiseCeiling { lower: f64::NAN, upper: f64::NAN };
@@ -46,7 +44,7 @@ impl Searchlight<'_> {
                     }
                     let mut vector = |patterns, runs| {
                         let source = Source { patterns, runs, first_order: self.first_order, noise: self.noise };
-                        kernel::measure(instructions, &source, scratch).ok()?;
+                        kernel::measure(self.instructions, &source, scratch).ok()?;
                         Some(self.seen(scratch.rsm()))
                     };
                     let of_halves = halves.each_ref().map(|(mean, runs)| vector(mean, runs));

@@ -52,12 +52,12 @@ impl MappedModule {
 
 const SOUND: &str = "at least two layers, each once";
 
-fn sound(names: &Vec<String>) -> bool {
+fn sound(names: &[String]) -> bool {
     names.len() >= 2 && (1..names.len()).all(|k| !names[..k].contains(&names[k]))
 }
 
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    checked(deserializer, SOUND, sound).map(Some)
+    checked(deserializer, SOUND, |names: &Vec<String>| sound(names)).map(Some)
 }
 
 /// The mapped network as its file holds it, to be put onto one device or another.
