@@ -144,9 +144,10 @@ fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> any
             .option("--models", arguments.models.as_ref())?
             .option("--derivatives", arguments.derivatives.as_ref())?
             .option("--regions", arguments.regions.as_ref())?
-            .option("--truth", arguments.truth.as_ref())?
-            .flag("--allow-emulated", arguments.allow_emulated)
-            .flag("--allow-incomplete", arguments.allow_incomplete);
+            .option("--truth", arguments.truth.as_ref())?;
+        let flags =
+            [("--allow-emulated", arguments.allow_emulated), ("--allow-incomplete", arguments.allow_incomplete)];
+        let line = flags.iter().filter(|(_, set)| *set).fold(line, |line, (flag, _)| line.word(flag));
         anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
     };
     let tasks = unfinished.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
@@ -166,9 +167,10 @@ fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> any
 /// The parts of the sign flips, if there are several, and what puts them together.
 fn group_tasks(arguments: &Arguments, cpus: usize) -> anyhow::Result<Vec<Vec<Task>>> {
     let line = command_line(arguments, "group", cpus)?;
-    let labels = &arguments.participant_label;
-    let line = line.flag("--participant-label", !labels.is_empty());
-    let line = labels.iter().fold(line, CommandLine::word);
+    let line = match arguments.participant_label.as_slice() {
+        [] => line,
+        labels => labels.iter().fold(line.word("--participant-label"), CommandLine::word),
+    };
     let of = arguments.flip_tasks as usize;
     if of == 1 {
         return Ok(vec![vec![line.task("group")]]);

@@ -84,11 +84,6 @@ impl CommandLine {
         }
     }
 
-    /// Adds a flag, if it is set.
-    pub fn flag(self, name: &str, set: bool) -> CommandLine {
-        if set { self.word(name) } else { self }
-    }
-
     /// The task of this name.
     pub fn task(self, name: impl Into<String>) -> Task {
         Task { name: name.into(), arguments: self.0 }
