@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Analyze runs that were broken off, too.
     #[arg(long)]
     allow_incomplete: bool,
+    /// Analyze runs, too, whose triggers leave it in doubt when the images were shown.
+    #[arg(long)]
+    allow_faulty: bool,
     /// The number of threads; as many as there are processors if not given. Results do not depend on it.
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -76,9 +79,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             truth: arguments.truth,
             allow_emulated: arguments.allow_emulated,
             allow_incomplete: arguments.allow_incomplete,
+            allow_faulty: arguments.allow_faulty,
             threads,
         };
-        crate::analyze::run(&plan, &request, &Terminal)?.iter().for_each(print);
+        let analyzed = crate::analyze::run(&plan, &request, &Terminal)?;
+        analyzed.summaries.iter().for_each(print);
+        analyzed.whole()?;
         println!("maps in {}", output.display());
     } else {
         let (bids, participants) = (arguments.bids_dir, arguments.participant_label);
