@@ -71,6 +71,8 @@ fn mutated_images_are_read_or_refused_without_a_panic_in_little_memory() {
     PEAK.store(before, Ordering::Relaxed);
     for index in 0..count {
         let bytes = mutated(&sound, index);
+        // A file that is written over is sent to the disk at once by some file systems.
+        std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, &bytes).unwrap();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let _ = (nifti_file::read_grid(&path), nifti_file::read_tr(&path), nifti_file::read_mask(&path));
