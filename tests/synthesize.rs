@@ -768,6 +768,28 @@ fn a_synthesis_killed_at_any_moment_goes_on_to_the_same_images() {
 }
 
 #[test]
+fn trials_made_apart_come_to_the_set_that_one_program_makes() {
+    let study = Study::new();
+    let recipe = RECIPE.replace("seeds = [11]", "seeds = [11, 12]");
+    study.synthesize(&recipe, "whole").success();
+    let part = |more: &[&str]| {
+        let mut command = layerprint();
+        command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--out"]);
+        command.arg(study.path("parts")).args(more).assert()
+    };
+    // The later seed first: the order makes no difference.
+    part(&["--trial", "12"]).success();
+    part(&["--trial", "11"]).success();
+    assert_eq!(study.entries(), ["parts.unfinished", "recipe.toml", "whole"]);
+    part(&["--resume"]).success().stderr(contains("seed 12: going on after 2 steps"));
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+    let text = error_text(&part(&["--trial", "13"]).failure());
+    assert!(text.contains("the recipe has no seed 13, but 11, 12"), "{text}");
+}
+
+#[test]
 fn an_ascent_that_diverges_is_taken_back_or_given_up() {
     let study = Study::new();
     let wild =

@@ -52,12 +52,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
         let prepared = participant.and_then(|mut participant| {
             participant.files.extend(request.regions.clone());
             let centres = prepare(plan, &participant, atlas.as_ref())?;
-            let summary = request.output.join(format!(
-                "sub-{label}/func/{}_desc-{}_summary.json",
-                sources::stem(&label, plan),
-                if atlas.is_some() { "regions" } else { "searchlight" }
-            ));
-            if finished::is_finished(&summary, || MadeOf::now(plan, &models, &participant.files))? {
+            if is_finished(plan, request, &models, &participant)? {
                 return Ok(None);
             }
             let output = Output::claim(&request.output.join(format!("sub-{label}")))?;
@@ -124,6 +119,29 @@ fn prepare<'a>(plan: &Plan, participant: &Participant, atlas: Option<&'a Atlas>)
         Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
         None => shape(plan, participant).map(Centres::Around),
     }
+}
+
+/// The participants that [`run`] would analyze, when everything that can be checked before has been checked.
+pub fn unfinished(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Vec<Label>, Error> {
+    let models = ModelSource::read(&request.models)?;
+    predictors(plan, &models, progress)?;
+    let mut unfinished = Vec::new();
+    for (label, participant) in sources::participants(plan, request, &models)? {
+        let mut participant = participant?;
+        participant.files.extend(request.regions.clone());
+        check_methods(plan, &participant)?;
+        if !is_finished(plan, request, &models, &participant)? {
+            unfinished.push(label);
+        }
+    }
+    Ok(unfinished)
+}
+
+/// Whether a participant's maps are there, and were made of the same.
+fn is_finished(plan: &Plan, request: &Request, models: &ModelSource, participant: &Participant) -> Result<bool, Error> {
+    let (label, kind) = (&participant.label, if request.regions.is_some() { "regions" } else { "searchlight" });
+    let name = format!("sub-{label}/func/{}_desc-{kind}_summary.json", sources::stem(label, plan));
+    finished::is_finished(&request.output.join(name), || MadeOf::now(plan, models, &participant.files))
 }
 
 /// Where RSMs are measured.

@@ -3,11 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary};
 use crate::analyze::{Plan, Request, Summary};
+use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::progress::Terminal;
+use crate::cluster::{self, Cluster, Task};
 use crate::study::bids::Label;
 
 /// Find the layers in the brain: maps of each layer's similarity, from preprocessed series (a BIDS App).
@@ -51,6 +54,11 @@ pub struct Arguments {
     /// The number of threads; as many as there are processors if not given. Results do not depend on it.
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// When all participants are done, bring them together by the plan's [group].
+    #[arg(long)]
+    then_group: bool,
+    #[command(flatten)]
+    executing: Executing,
 }
 
 /// What is analyzed at once.
@@ -65,35 +73,98 @@ enum Level {
 /// Runs the analysis and prints a line for each layer.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan::read(&arguments.plan)?;
-    let threads = arguments.threads.map(NonZeroUsize::get);
-    let output = arguments.output_dir;
-    // Asked for where participants are analyzed.
-    if let (Level::Participant, Some(models)) = (arguments.level, arguments.models) {
-        let request = Request {
-            bids: arguments.bids_dir,
-            derivatives: arguments.derivatives,
-            output: output.clone(),
-            participants: arguments.participant_label,
-            models,
-            regions: arguments.regions,
-            truth: arguments.truth,
-            allow_emulated: arguments.allow_emulated,
-            allow_incomplete: arguments.allow_incomplete,
-            allow_faulty: arguments.allow_faulty,
-            threads,
-        };
-        let analyzed = crate::analyze::run(&plan, &request, &Terminal)?;
-        analyzed.summaries.iter().for_each(print);
-        analyzed.whole()?;
-        println!("maps in {}", output.display());
-    } else {
-        let (bids, participants) = (arguments.bids_dir, arguments.participant_label);
-        let request = GroupRequest { bids, output: output.clone(), participants, threads };
-        let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
-        print_group(&crate::analyze::group::run(&plan, &request, &Terminal)?);
-        println!("maps in {}", output.join(folder).display());
+    if arguments.then_group && plan.group.is_none() {
+        bail!("{}: --then-group needs a [group] section in the plan", arguments.plan.display());
     }
+    // On a cluster a task has one processor where nothing is said.
+    let cpus = arguments.threads.map_or(1, NonZeroUsize::get);
+    let cluster = arguments.executing.cluster(&arguments.output_dir, cpus)?;
+    match (arguments.level, cluster) {
+        (Level::Participant, Some(cluster)) => participants_on(&cluster, &plan, &arguments),
+        (Level::Group, Some(cluster)) => {
+            cluster::wait_for_earlier(&cluster, &Terminal)?;
+            executor::run(vec![group_task(&arguments, cpus)?], None, &cluster)?;
+            println!("maps in {}", arguments.output_dir.display());
+            Ok(())
+        }
+        (Level::Participant, None) => {
+            let analyzed = crate::analyze::run(&plan, &request(&arguments), &Terminal)?;
+            analyzed.summaries.iter().for_each(print);
+            analyzed.whole()?;
+            println!("maps in {}", arguments.output_dir.display());
+            if arguments.then_group { group(&plan, &arguments) } else { Ok(()) }
+        }
+        (Level::Group, None) => group(&plan, &arguments),
+    }
+}
+
+/// What to analyze, of participants.
+fn request(arguments: &Arguments) -> Request {
+    Request {
+        bids: arguments.bids_dir.clone(),
+        derivatives: arguments.derivatives.clone(),
+        output: arguments.output_dir.clone(),
+        participants: arguments.participant_label.clone(),
+        models: arguments.models.clone().expect("asked for where participants are analyzed"),
+        regions: arguments.regions.clone(),
+        truth: arguments.truth.clone(),
+        allow_emulated: arguments.allow_emulated,
+        allow_incomplete: arguments.allow_incomplete,
+        allow_faulty: arguments.allow_faulty,
+        threads: arguments.threads.map(NonZeroUsize::get),
+    }
+}
+
+fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    let request = GroupRequest {
+        bids: arguments.bids_dir.clone(),
+        output: arguments.output_dir.clone(),
+        participants: arguments.participant_label.clone(),
+        threads: arguments.threads.map(NonZeroUsize::get),
+    };
+    print_group(&crate::analyze::group::run(plan, &request, &Terminal)?);
+    let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
+    println!("maps in {}", arguments.output_dir.join(folder).display());
     Ok(())
+}
+
+/// One task for each participant who is not done yet; everything is checked here, before the first is submitted.
+fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    cluster::wait_for_earlier(cluster, &Terminal)?;
+    let unfinished = crate::analyze::unfinished(plan, &request(arguments), &Terminal)?;
+    let task = |label: &Label| {
+        let line = command_line(arguments, "participant", cluster.cpus)?
+            .option("--models", arguments.models.as_ref())?
+            .option("--derivatives", arguments.derivatives.as_ref())?
+            .option("--regions", arguments.regions.as_ref())?
+            .option("--truth", arguments.truth.as_ref())?
+            .flag("--allow-emulated", arguments.allow_emulated)
+            .flag("--allow-incomplete", arguments.allow_incomplete)
+            .flag("--allow-faulty", arguments.allow_faulty);
+        anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
+    };
+    let tasks = unfinished.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
+    let then = arguments.then_group.then(|| group_task(arguments, cluster.cpus)).transpose()?;
+    if tasks.is_empty() && then.is_none() {
+        println!("all participants are done");
+    } else {
+        executor::run(tasks, then, cluster)?;
+    }
+    println!("maps in {}", arguments.output_dir.display());
+    Ok(())
+}
+
+fn group_task(arguments: &Arguments, cpus: usize) -> anyhow::Result<Task> {
+    let line = command_line(arguments, "group", cpus)?;
+    let labels = &arguments.participant_label;
+    let line = line.flag("--participant-label", !labels.is_empty());
+    Ok(labels.iter().fold(line, CommandLine::word).task("group"))
+}
+
+/// What all tasks have in common.
+fn command_line(arguments: &Arguments, level: &str, cpus: usize) -> anyhow::Result<CommandLine> {
+    let line = CommandLine::new(&["analyze"]).path(&arguments.bids_dir)?.path(&arguments.output_dir)?.word(level);
+    Ok(line.word("--plan").path(&arguments.plan)?.word("--threads").word(cpus))
 }
 
 /// A participant label, with or without `sub-` in front.

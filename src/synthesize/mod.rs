@@ -22,7 +22,8 @@ mod view;
 use std::path::Path;
 
 use crate::study::{
-    ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, SynthesisRecord, file, table,
+    ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, Seed, StopWish, SynthesisRecord,
+    TrialRecord, file, table,
 };
 use crate::synthesize::ascent::Identity;
 use crate::synthesize::climb::{Climbed, Climber};
@@ -100,6 +101,28 @@ pub fn run(
     let set = ImageSet::load(&output.finish()?)?;
     unfinished.remove()?;
     Ok(set)
+}
+
+/// Takes one of a recipe's seeds through its trial: a part of [`run`] that others may do at the same time for other seeds. The
+/// checkpoint is kept in the folder beside `out`, for a synthesis that goes on from there.
+pub fn trial(
+    recipe: &Recipe,
+    seed: Seed,
+    weights: &Source,
+    computer: &Computer,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<TrialRecord, Error> {
+    if !recipe.seeds.contains(&seed) {
+        return Err(Error::Seed { seed, seeds: recipe.seeds.clone() });
+    }
+    let unfinished = Unfinished::share(out)?;
+    let parameters = weights.load(progress)?;
+    recipe.check_weights(&parameters, weights)?;
+    let network = Network::new(&parameters, computer);
+    let identity = identity(recipe, &parameters, computer);
+    let climber = Climber { recipe, network: &network, computer, identity, unfinished: &unfinished, progress };
+    climber.trial(seed, &StopWish::hear())
 }
 
 /// What a checkpoint of this synthesis must agree with; the seed is filled in by whoever uses it.

@@ -67,6 +67,11 @@ impl Recipe {
         Recipe { seeds: vec![seed], ..self }
     }
 
+    /// The seeds that are tried.
+    pub fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
     /// Refuses weights that the recipe is not meant for.
     pub(in crate::synthesize) fn check_weights(&self, parameters: &Parameters, source: &Source) -> Result<(), Error> {
         let found = parameters.sha256();
