@@ -141,7 +141,7 @@ fn a_cluster_makes_the_files_that_this_machine_makes() {
     assert!(done, "{printed}");
     let mut command = study.command("there", "slurm");
     slurm.tell(&mut command);
-    let (done, printed) = run(command.arg("--sbatch=--time=5"));
+    let (done, printed) = run(command.args(["--sbatch=--time=5", "--flip-tasks", "3"]));
     assert!(done, "{printed}");
     let (here, there) = (files(&study.path("here")), files(&study.path("there")));
     assert!(here.keys().eq(there.keys()), "{:?} and {:?}", here.keys(), there.keys());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::ValueEnum;
 
-use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary};
+use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary, PartOf};
 use crate::analyze::{Plan, Request, Summary};
 use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::progress::Terminal;
@@ -57,6 +57,15 @@ pub struct Arguments {
     /// When all participants are done, bring them together by the plan's [group].
     #[arg(long)]
     then_group: bool,
+    /// On a cluster: the number of tasks that share the sign flips of the group.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    flip_tasks: u32,
+    /// Only one part of the group's sign flips: what a task of a cluster does.
+    #[arg(long, value_name = "K/N", hide = true)]
+    flips_part: Option<PartOf>,
+    /// The group's sign flips have been done in so many parts.
+    #[arg(long, value_name = "N", hide = true, conflicts_with = "flips_part")]
+    merge_flips: Option<usize>,
     #[command(flatten)]
     executing: Executing,
 }
@@ -83,7 +92,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         (Level::Participant, Some(cluster)) => participants_on(&cluster, &plan, &arguments),
         (Level::Group, Some(cluster)) => {
             cluster::wait_for_earlier(&cluster, &Terminal)?;
-            executor::run(vec![group_task(&arguments, cpus)?], None, &cluster)?;
+            executor::run(&group_tasks(&arguments, cpus)?, &cluster)?;
             println!("maps in {}", arguments.output_dir.display());
             Ok(())
         }
@@ -122,7 +131,11 @@ fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         participants: arguments.participant_label.clone(),
         threads: arguments.threads.map(NonZeroUsize::get),
     };
-    print_group(&crate::analyze::group::run(plan, &request, &Terminal)?);
+    if let Some(part) = arguments.flips_part {
+        println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
+        return Ok(());
+    }
+    print_group(&crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)?);
     let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
     println!("maps in {}", arguments.output_dir.join(folder).display());
     Ok(())
@@ -144,21 +157,35 @@ fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> any
         anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
     };
     let tasks = unfinished.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
-    let then = arguments.then_group.then(|| group_task(arguments, cluster.cpus)).transpose()?;
-    if tasks.is_empty() && then.is_none() {
+    let mut stages = vec![tasks];
+    if arguments.then_group {
+        stages.extend(group_tasks(arguments, cluster.cpus)?);
+    }
+    if stages.iter().all(Vec::is_empty) {
         println!("all participants are done");
     } else {
-        executor::run(tasks, then, cluster)?;
+        executor::run(&stages, cluster)?;
     }
     println!("maps in {}", arguments.output_dir.display());
     Ok(())
 }
 
-fn group_task(arguments: &Arguments, cpus: usize) -> anyhow::Result<Task> {
+/// The parts of the sign flips, if there are several, and what puts them together.
+fn group_tasks(arguments: &Arguments, cpus: usize) -> anyhow::Result<Vec<Vec<Task>>> {
     let line = command_line(arguments, "group", cpus)?;
     let labels = &arguments.participant_label;
     let line = line.flag("--participant-label", !labels.is_empty());
-    Ok(labels.iter().fold(line, CommandLine::word).task("group"))
+    let line = labels.iter().fold(line, CommandLine::word);
+    let of = arguments.flip_tasks as usize;
+    if of == 1 {
+        return Ok(vec![vec![line.task("group")]]);
+    }
+    let part = |number: usize| {
+        let part = PartOf { number, of };
+        line.clone().word("--flips-part").word(part).task(format!("sign flips {part}"))
+    };
+    let parts = (1..=of).map(part).collect();
+    Ok(vec![parts, vec![line.clone().word("--merge-flips").word(of).task("group")]])
 }
 
 /// What all tasks have in common.

@@ -43,9 +43,9 @@ impl Executing {
     }
 }
 
-/// Runs tasks on the cluster; an error names those that failed to the last.
-pub fn run(tasks: Vec<Task>, then: Option<Task>, cluster: &Cluster) -> anyhow::Result<()> {
-    let failures = cluster::run(tasks, then, cluster, &Terminal)?;
+/// Runs tasks on the cluster, stage after stage; an error names those that failed to the last.
+pub fn run(stages: &[Vec<Task>], cluster: &Cluster) -> anyhow::Result<()> {
+    let failures = cluster::run(stages, cluster, &Terminal)?;
     if failures.is_empty() {
         return Ok(());
     }

@@ -141,16 +141,12 @@ fn on(cluster: &Cluster, recipe: &Recipe, arguments: &Arguments) -> anyhow::Resu
     };
     let seeds = if recipe.seeds().len() > 1 { recipe.seeds() } else { &[] };
     let trial = |seed: &Seed| anyhow::Ok(line()?.word("--trial").word(seed.0).task(format!("seed {}", seed.0)));
-    let mut tasks = seeds.iter().map(trial).collect::<anyhow::Result<Vec<_>>>()?;
+    let trials = seeds.iter().map(trial).collect::<anyhow::Result<Vec<_>>>()?;
     let mut whole = line()?.word("--resume");
     if let Some(seed) = arguments.seed {
         whole = whole.word("--seed").word(seed);
     }
-    let mut then = Some(whole.task("the image set"));
-    if tasks.is_empty() {
-        tasks.extend(then.take());
-    }
-    executor::run(tasks, then, cluster)?;
+    executor::run(&[trials, vec![whole.task("the image set")]], cluster)?;
     println!("{}", arguments.out.display());
     Ok(())
 }

@@ -52,16 +52,12 @@ pub fn wait_for_earlier(cluster: &Cluster, progress: &dyn Progress) -> Result<()
 }
 
 /// Submits the tasks as job arrays and waits until they have ended; those that failed are submitted again as often as the
-/// cluster is meant to. `then` is run when all have succeeded, by the scheduler itself.
+/// cluster is meant to. The tasks of a stage are run when all of the stage before have succeeded; the scheduler sees to that
+/// by itself.
 ///
-/// Returns the tasks that failed to the last, with `then` among them if that is why it was not run or it failed itself.
-pub fn run(
-    tasks: Vec<Task>,
-    then: Option<Task>,
-    cluster: &Cluster,
-    progress: &dyn Progress,
-) -> Result<Vec<Failure>, Error> {
-    let mut submission = Submission::new(cluster, tasks, then)?;
+/// Returns the tasks that failed to the last, with those that were not run for that reason.
+pub fn run(stages: &[Vec<Task>], cluster: &Cluster, progress: &dyn Progress) -> Result<Vec<Failure>, Error> {
+    let mut submission = Submission::new(cluster, stages)?;
     for attempt in 0..=cluster.retries {
         let left = submission.states()?.left();
         let jobs = submission.submit(cluster, &left)?;

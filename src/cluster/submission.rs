@@ -13,26 +13,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::cluster::Cluster;
 use crate::cluster::error::Error;
 use crate::cluster::slurm::{self, Array, InQueue};
 use crate::cluster::task::{Ended, Failure, Task};
 use crate::study::{self, file};
 
-/// The tasks of a submission; the last one, if it is to be run after the others, is told apart.
-#[derive(Debug, Serialize, Deserialize)]
-struct Tasks {
-    tasks: Vec<Task>,
-    /// Whether the last one is run only when all others have succeeded.
-    last_after_others: bool,
-}
-
 /// A numbered folder with tasks that were or will be submitted.
 pub struct Submission {
     folder: PathBuf,
-    tasks: Tasks,
+    tasks: Vec<Task>,
+    /// Which tasks must have succeeded before others begin: those of a lower stage.
+    stages: Vec<usize>,
     arrays: Vec<Submitted>,
 }
 
@@ -60,13 +52,11 @@ pub struct States {
 }
 
 impl Submission {
-    /// A new one, after those that are there.
-    pub fn new(cluster: &Cluster, tasks: Vec<Task>, then: Option<Task>) -> Result<Submission, Error> {
+    /// A new one, after those that are there; the tasks of a stage are run when those of the one before have succeeded.
+    pub fn new(cluster: &Cluster, stages: &[Vec<Task>]) -> Result<Submission, Error> {
         let above = absolute(&cluster.folder)?;
         let folder = above.join(format!("{:04}", numbers(&above)?.last().map_or(1, |last| last + 1)));
-        let last_after_others = then.is_some();
-        let tasks = Tasks { tasks: tasks.into_iter().chain(then).collect(), last_after_others };
-        file::write_json(&folder.join("tasks.json"), &tasks)?;
+        file::write_json(&folder.join("tasks.json"), &stages)?;
         std::fs::create_dir_all(folder.join("logs")).map_err(study::Error::file("create", &folder))?;
         let program =
             absolute(&std::env::current_exe().map_err(study::Error::file("find", Path::new("this program")))?)?;
@@ -76,7 +66,7 @@ impl Submission {
             quoted(&folder)
         );
         file::write(&folder.join("run.sh"), script.as_bytes())?;
-        Ok(Submission { folder, tasks, arrays: Vec::new() })
+        Ok(Submission::of(folder, stages, Vec::new()))
     }
 
     /// The last one that there is.
@@ -84,19 +74,24 @@ impl Submission {
         let above = absolute(folder)?;
         let Some(number) = numbers(&above)?.last().copied() else { return Ok(None) };
         let folder = above.join(format!("{number:04}"));
-        let tasks: Tasks = file::read_json(&folder.join("tasks.json"))?;
+        let stages: Vec<Vec<Task>> = file::read_json(&folder.join("tasks.json"))?;
         let mut arrays = Vec::new();
         while folder.join(format!("jobs/{:02}.json", arrays.len() + 1)).exists() {
             let name = format!("{:02}", arrays.len() + 1);
             let job = file::read_json(&folder.join(format!("jobs/{name}.json")))?;
             arrays.push(Submitted { job, tasks: file::read_json(&array_file(&folder, &name))?, name });
         }
-        Ok(Some(Submission { folder, tasks, arrays }))
+        Ok(Some(Submission::of(folder, &stages, arrays)))
+    }
+
+    fn of(folder: PathBuf, stages: &[Vec<Task>], arrays: Vec<Submitted>) -> Submission {
+        let stage_of_each = stages.iter().enumerate().flat_map(|(stage, tasks)| tasks.iter().map(move |_| stage));
+        Submission { folder, tasks: stages.concat(), stages: stage_of_each.collect(), arrays }
     }
 
     /// All tasks.
     pub fn tasks(&self) -> &[Task] {
-        &self.tasks.tasks
+        &self.tasks
     }
 
     /// Where its tasks' output is.
@@ -109,20 +104,20 @@ impl Submission {
         self.arrays.iter().map(|array| array.job.clone()).collect()
     }
 
-    /// Submits these tasks, the one that comes after the others with a dependency on them.
-    /// Returns the numbers of the jobs.
+    /// Submits these tasks, ascending; each stage with a dependency on the one before. Returns the numbers of the jobs.
     pub fn submit(&mut self, cluster: &Cluster, tasks: &[usize]) -> Result<Vec<String>, Error> {
-        let last = self.last_after_others();
-        let (after, first): (Vec<usize>, Vec<usize>) = tasks.iter().partition(|&&task| Some(task) == last);
-        let mut jobs = Vec::new();
-        for part in first.chunks(slurm::most_in_array()) {
-            jobs.push(self.submit_array(cluster, part, &[])?);
+        let most = slurm::most_in_array();
+        let stages = self.stages.clone();
+        let (mut all, mut before) = (Vec::new(), Vec::new());
+        for stage in tasks.chunk_by(|&a, &b| stages[a] == stages[b]) {
+            let mut jobs = Vec::new();
+            for part in stage.chunks(most) {
+                jobs.push(self.submit_array(cluster, part, &before)?);
+            }
+            all.extend_from_slice(&jobs);
+            before = jobs;
         }
-        for part in after.chunks(1) {
-            let last = self.submit_array(cluster, part, &jobs)?;
-            jobs.push(last);
-        }
-        Ok(jobs)
+        Ok(all)
     }
 
     fn submit_array(&mut self, cluster: &Cluster, tasks: &[usize], after: &[String]) -> Result<String, Error> {
@@ -141,10 +136,6 @@ impl Submission {
         file::write_json(&self.folder.join(format!("jobs/{name}.json")), &job)?;
         self.arrays.push(Submitted { name, job: job.clone(), tasks: tasks.to_vec() });
         Ok(job)
-    }
-
-    fn last_after_others(&self) -> Option<usize> {
-        self.tasks.last_after_others.then(|| self.tasks().len() - 1)
     }
 
     /// Where all tasks stand, each by the last array that it was submitted with.
@@ -166,6 +157,8 @@ impl Submission {
 
     /// The tasks that have ended in another way than they should.
     pub fn failures(&self, states: &States) -> Vec<Failure> {
+        let left = states.left();
+        let first = left.iter().map(|&task| self.stages[task]).min();
         let failure = |index: usize| {
             let array = self.arrays.iter().rev().find(|array| array.tasks.contains(&index))?;
             let position = array.tasks.iter().position(|&task| task == index)?;
@@ -173,14 +166,14 @@ impl Submission {
             let how = match &states.states[index] {
                 State::Ended(Ended { exit: Some(exit), .. }) => format!("ended with exit status {exit}"),
                 State::Ended(Ended { exit: None, .. }) => "was ended by a signal".into(),
-                State::Lost if self.last_after_others() == Some(index) && states.left().len() > 1 => {
+                State::Lost if Some(self.stages[index]) > first => {
                     "was not run, since not all before it succeeded".into()
                 }
                 _ => "ended without a word: by the scheduler (time, memory, `scancel`), or with its node".into(),
             };
-            Some(Failure { task: self.tasks()[index].name.clone(), how, log: log.exists().then_some(log) })
+            Some(Failure { task: self.tasks[index].name.clone(), how, log: log.exists().then_some(log) })
         };
-        states.left().into_iter().filter_map(failure).collect()
+        left.iter().copied().filter_map(failure).collect()
     }
 }
 
@@ -228,7 +221,7 @@ impl fmt::Display for States {
 
 /// On a node: the task at a position of an array.
 pub fn task_of(folder: &Path, array: &str, position: usize) -> Result<Task, Error> {
-    let Tasks { tasks, .. } = file::read_json(&folder.join("tasks.json"))?;
+    let tasks = file::read_json::<Vec<Vec<Task>>>(&folder.join("tasks.json"))?.concat();
     let path = array_file(folder, array);
     let places: Vec<usize> = file::read_json(&path)?;
     let task = places.get(position).and_then(|&task| tasks.get(task));
@@ -282,7 +275,7 @@ mod tests {
     fn submission(folder: &Path, tasks: usize) -> Submission {
         let cluster = Cluster { folder: folder.into(), options: vec![], cpus: 1, retries: 0 };
         let tasks = (0..tasks).map(|number| task(&number.to_string())).collect();
-        Submission::new(&cluster, tasks, Some(task("then"))).unwrap()
+        Submission::new(&cluster, &[tasks, vec![task("then")]]).unwrap()
     }
 
     #[test]
@@ -296,7 +289,10 @@ mod tests {
         file::write_json(&second.folder.join("jobs/01.json"), &"17").unwrap();
         let found = Submission::last(place.path()).unwrap().unwrap();
         assert_eq!(found.folder, second.folder);
-        assert_eq!((found.tasks().len(), found.jobs(), found.last_after_others()), (4, vec!["17".to_owned()], Some(3)));
+        assert_eq!(
+            (found.tasks().len(), found.jobs(), &found.stages[..]),
+            (4, vec!["17".to_owned()], &[0, 0, 0, 1][..])
+        );
         assert_eq!(task_of(&found.folder, "01", 1).unwrap().name, "2");
         assert!(task_of(&found.folder, "01", 2).unwrap_err().to_string().contains("no task at position 2"));
     }

@@ -18,12 +18,12 @@ pub enum Error {
         /// What is wrong, with the tensor's name.
         what: String,
     },
-    /// A further network that does not answer as its settings say.
+    /// A network's file that does not answer as its settings say.
     #[error("network {}: {what}", path.display())]
-    FurtherNetwork {
+    Network {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the output's number.
+        /// What is wrong, with the output's number or the layer's name.
         what: String,
     },
     /// An image that cannot be measured.
