@@ -10,6 +10,7 @@ pub mod file;
 mod image_set;
 mod layer;
 mod models;
+mod nearest;
 mod output;
 mod picture;
 mod progress;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::study::{error::Error, file};
+use crate::study::{error::Error, file, nearest::slip_of};
 
 /// A table read from a file: every cell as text, each row as long as the header.
 #[derive(Clone, Debug)]
@@ -71,9 +71,13 @@ impl Table {
         self.header.iter().position(|name| name == column)
     }
 
-    /// Where a column stands; an error that names it and the file if there is none.
+    /// Where a column stands; an error that names it, the file and the nearest column if there is none.
     pub fn column(&self, column: &str) -> Result<usize, Error> {
-        self.find(column).ok_or_else(|| Error::content(&self.path, format!("column {column:?} is missing")))
+        self.find(column).ok_or_else(|| {
+            let near = slip_of(self.header.iter().map(String::as_str), column);
+            let hint = near.map(|found| format!("; the nearest is {found:?}")).unwrap_or_default();
+            Error::content(&self.path, format!("column {column:?} is missing{hint}"))
+        })
     }
 
     /// A cell as it is written.
@@ -161,6 +165,14 @@ mod tests {
         assert_eq!(table.number(0, 0).unwrap(), Some(0.5));
         let message = table.number(1, 0).unwrap_err().to_string();
         assert!(message.contains("line 3") && message.contains("\"onset\"") && message.contains("soon"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_one_that_is_spelt_nearly_so() {
+        let table = read("onset\tduraton\n0.5\t1\n").unwrap();
+        let complaint = |column: &str| table.column(column).unwrap_err().to_string();
+        assert!(complaint("duration").ends_with("column \"duration\" is missing; the nearest is \"duraton\""));
+        assert!(complaint("trial_type").ends_with("column \"trial_type\" is missing"));
     }
 
     #[test]
