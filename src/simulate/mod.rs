@@ -87,7 +87,7 @@ fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
         let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
         let sidecar = path.with_extension("json");
         let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("was not written by `layerprint present`"))?;
+        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
         if facts.image_set_sha256 != who.images.sha256() {
             return Err(wrong("tells of another image set than the one named"));
         }
