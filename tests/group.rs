@@ -2,6 +2,9 @@
 //! input.
 #![cfg(feature = "analyze")]
 
+#[path = "common/bids.rs"]
+mod bids;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -342,4 +345,13 @@ fn other_participants_are_drawn_apart() {
     stdout_of(study.compare("maps natural"));
     let comparison: Value = file::read_json(&study.path("comparison/comparison.json")).unwrap();
     assert_eq!((&comparison["paired"], comparison["statements"].as_array().unwrap().len()), (&false.into(), 1));
+}
+
+#[test]
+fn the_bids_validator_has_nothing_to_say_about_maps_of_a_group() {
+    let study = Study::new();
+    stdout_of(study.group(&[]));
+    let Some((issues, files)) = bids::issues(&study.path("maps")) else { return };
+    assert_eq!(issues, [] as [Value; 0]);
+    assert!(files > 3, "{files} files");
 }

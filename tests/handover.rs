@@ -1,6 +1,9 @@
 //! Planted geometry goes in at one end and is found, at the right voxels, at the other; and what is wrong with a handover
 //! is said in one line.
 
+#[path = "common/bids.rs"]
+mod bids;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -147,6 +150,18 @@ fn planted_regions_are_found_where_they_were_planted() {
         let region: Vec<usize> = (0..truth.data.len()).filter(|&v| truth.data[v] == layer).collect();
         let right = region.iter().filter(|&&v| found.data[v] == layer).count();
         assert!(right as f64 > 0.9 * region.len() as f64, "layer {layer}: {right} of {}", region.len());
+    }
+}
+
+#[test]
+fn the_bids_validator_has_nothing_to_say_about_a_simulated_study_and_its_maps() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    for (dataset, least) in [("study/derivatives/fmriprep", 9), ("study/derivatives/simulation", 5), ("maps", 5)] {
+        let Some((issues, files)) = bids::issues(&study.path(dataset)) else { return };
+        assert_eq!(issues, [] as [serde_json::Value; 0], "{dataset}");
+        assert!(files >= least, "{dataset}: {files} files");
     }
 }
 

@@ -70,8 +70,8 @@ def main():
     dot = None
     if screen["fixation"]:
         radius = pixels(screen["fixation"]["diameter_deg"], screen, win.size[0]) / 2
-        dot = visual.Circle(win, radius=radius, colorSpace="rgb255", lineWidth=0)
-    square = visual.Rect(win, colorSpace="rgb255", fillColor=[128, 128, 128], lineWidth=0)
+        dot = visual.Circle(win, radius=radius, colorSpace="rgb255", lineColor=None)
+    square = visual.Rect(win, colorSpace="rgb255", fillColor=[128, 128, 128], lineColor=None)
     half_frame = 0.5 / plan["refresh_hz"]
 
     def draw(trial, target):
