@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use common::{cpu_seconds, peak_mb};
 use layerprint::study::{Seed, Silent};
-use layerprint::synthesize::network::{Network, Parameters, Source, channels_last};
+use layerprint::synthesize::network::{Network, Parameters, Source, Tap, channels_last};
 use layerprint::synthesize::{Ascent, Choice, Computer, Precision, Recipe};
 use tch::{Device, Kind, Tensor};
 
@@ -77,8 +77,10 @@ fn main() {
         && word == "--peak-of-a-step"
     {
         let computer = Computer::choose(Choice::Cpu, Precision::Float32, Some(1)).expect("a processor");
-        let (recipe, network) =
-            (recipe(number(size).expect("a size").into(), VIEWS), Network::new(&parameters, &computer));
+        let (recipe, network) = (
+            recipe(number(size).expect("a size").into(), VIEWS),
+            Network::googlenet(&parameters, &Tap::outputs(), &computer),
+        );
         let mut ascent = Ascent::begin(&recipe, &network, &computer, Seed(1)).expect("an ascent");
         ascent.step().expect("a step");
         println!("{}", peak_mb());
@@ -100,7 +102,7 @@ fn main() {
 
 /// Prints the table, and returns the ratio of a step with views to the fastest bare network, in CPU time.
 fn time(parameters: &Parameters, computer: &Computer) -> f64 {
-    let network = Network::new(parameters, computer);
+    let network = Network::googlenet(parameters, &Tap::outputs(), computer);
     let recipes = [String::new(), VIEWS.into(), format!("{VIEWS}{MODEL_VIEWS}")].map(|views| recipe(SIZE_PX, &views));
     let step = |recipe| {
         let mut ascent = Ascent::begin(recipe, &network, computer, Seed(1)).expect("an ascent");

@@ -2,7 +2,7 @@
 //!
 //! Three jobs meet in files: `synthesize` makes an image set whose layers have distinct fingerprints, `present` shows
 //! it in the scanner, `analyze` finds the fingerprints in the brain. `simulate` makes a brain whose answer is known,
-//! `report` shows what came out. Below them lie `brain` (images of brains), `glm` (designs), `figures` (SVG), `study` (what jobs
+//! `report` shows what came out, `cluster` has work done by a scheduler. Below them lie `brain` (images of brains), `glm` (designs), `figures` (SVG), `study` (what jobs
 //! hand over) and `rsa` (the mathematics). A room imports only from rooms below it.
 
 pub mod cli;
@@ -13,6 +13,8 @@ pub mod study;
 pub mod analyze;
 #[cfg(feature = "analyze")]
 pub mod brain;
+#[cfg(any(feature = "synthesize", feature = "analyze"))]
+pub mod cluster;
 #[cfg(any(feature = "synthesize", feature = "present", feature = "analyze"))]
 pub mod figures;
 #[cfg(any(feature = "present", feature = "analyze"))]

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 5] = [
     &["rsa"],
     &["study"],
     &["brain", "figures", "glm"],
-    &["synthesize", "present", "analyze", "simulate", "report"],
+    &["synthesize", "present", "analyze", "simulate", "report", "cluster"],
     &["cli"],
 ];
 

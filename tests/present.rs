@@ -539,6 +539,103 @@ fn the_photodiode_and_the_gamma_table_are_on_the_screen_to_the_byte() {
     assert_eq!(study.journal(1)[0]["gamma_table_sha256"], file::sha256(table.as_bytes()));
 }
 
+/// Where the images lie on a screen of 640 x 480 pixels, and the pixel that is meant to be there: of an image, or around it.
+fn meant(image: Option<usize>, x: usize, y: usize) -> [u8; 3] {
+    let (left, above) = ((640 - WIDTH as usize) / 2, (480 - HEIGHT as usize) / 2);
+    let is_inside = (left..left + WIDTH as usize).contains(&x) && (above..above + HEIGHT as usize).contains(&y);
+    match image {
+        Some(image) if is_inside => pixel(image, (x - left) as u32, (y - above) as u32),
+        _ => [77; 3],
+    }
+}
+
+/// A pixel of the screen: x, y and its bytes.
+type OnScreen = (usize, usize, [u8; 3]);
+
+/// The pixels of a grabbed screen where something else is than an image, or nothing, would have there; `None` where it is
+/// no image that this is the least part of.
+fn besides(grabbed: &(usize, Vec<[u8; 3]>)) -> Option<(Option<usize>, Vec<OnScreen>)> {
+    let (width, pixels) = grabbed;
+    let others = |image: Option<usize>| {
+        let place = |(place, &found): (usize, &[u8; 3])| {
+            let (x, y) = (place % width, place / width);
+            (found != meant(image, x, y)).then_some((x, y, found))
+        };
+        pixels.iter().enumerate().filter_map(place).collect::<Vec<_>>()
+    };
+    let shown = [None].into_iter().chain((0..IMAGES).map(Some)).map(|image| (image, others(image)));
+    shown.min_by_key(|(_, others)| others.len()).filter(|(_, others)| others.len() < 1000)
+}
+
+#[test]
+fn the_fixation_has_its_other_colour_on_the_screen_to_the_byte_also_over_images() {
+    let Some(server) = XServer::start() else { return };
+    let slow = with_task().replace("soa_s = 0.75", "soa_s = 1.5").replace("duration_s = 0.2", "duration_s = 0.5");
+    let study = Study::new(&slow.replace("repetitions = 1", "repetitions = 10").replace("count = 3", "count = 30"));
+    let mut running =
+        study.present(1, &["--emulate"]).env("DISPLAY", &server.display).stderr(Stdio::null()).spawn().unwrap();
+    let colours = [[255, 0, 0], [0, 255, 0]];
+    // Where the dot was red and where it was green, on the background alone; and over an image, in either colour.
+    let mut dots: [Option<Vec<(usize, usize)>>; 2] = [None, None];
+    let mut over_image = [false; 2];
+    eventually("the fixation in both colours, alone and over an image,", || {
+        let (image, others) = besides(&server.grab())?;
+        let colour = colours.iter().position(|colour| others.iter().all(|(.., found)| found == colour))?;
+        let dot: Vec<(usize, usize)> = others.iter().map(|(x, y, _)| (*x, *y)).collect();
+        match image {
+            None if !dot.is_empty() => dots[colour] = Some(dot),
+            // A pixel of the image may have the dot's colour by itself.
+            Some(_) if dots[colour].as_ref().is_some_and(|alone| dot.iter().all(|place| alone.contains(place))) => {
+                over_image[colour] |= dot.len() > 1;
+            }
+            _ => (),
+        }
+        (dots.iter().all(Option::is_some) && over_image == [true; 2]).then_some(())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let [red, green] = dots.map(Option::unwrap);
+    assert_eq!(red, green);
+    // 0.5 degrees at 1 m are 8.73 mm: 14 pixels of 0.625 mm.
+    let area = std::f64::consts::PI * 7.0_f64.powi(2);
+    assert!((red.len() as f64 / area - 1.0).abs() < 0.1 && red.contains(&(320, 240)), "{} pixels", red.len());
+}
+
+#[test]
+fn the_grey_square_of_a_target_is_on_its_image_at_its_place_and_nothing_else_is_changed() {
+    let Some(server) = XServer::start() else { return };
+    let targets = "[targets.grey_square]\ncount = 5\nduration_s = 1.0\nwidth = 0.1\n\n[screen]";
+    let protocol = PROTOCOL.replace("image_s = 0.5", "image_s = 1.5").replace("soa_s = 0.75", "soa_s = 2.0");
+    let study = Study::new(&protocol.replace("repetitions = 1", "repetitions = 5").replace("[screen]", targets));
+    let mut running =
+        study.present(1, &["--emulate"]).env("DISPLAY", &server.display).stderr(Stdio::null()).spawn().unwrap();
+    // A tenth of 256 pixels.
+    const EDGE: usize = 26;
+    let mut seen = Vec::new();
+    eventually("three squares", || {
+        let (image, others) = besides(&server.grab())?;
+        let (left, above) = (others.iter().map(|(x, ..)| *x).min()?, others.iter().map(|(_, y, _)| *y).min()?);
+        let is_grey = others.iter().all(|(.., found)| *found == [128; 3]);
+        let is_square = others.iter().all(|(x, y, _)| *x < left + EDGE && *y < above + EDGE);
+        let square = (image?, left, above);
+        if is_grey && is_square && others.len() > EDGE * EDGE - 20 && !seen.contains(&square) {
+            seen.push(square);
+        }
+        (seen.len() >= 3).then_some(())
+    });
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let beginning = &study.journal(1)[0];
+    let planned = beginning["targets"].as_array().unwrap().iter().map(|target| {
+        let image = beginning["trials"][target["trial"].as_u64().unwrap() as usize]["image"].as_u64().unwrap();
+        let share = |key: &str, room: usize| (target[key].as_f64().unwrap() * room as f64).round() as usize;
+        let (x, y) = (share("x", WIDTH as usize - EDGE), share("y", HEIGHT as usize - EDGE));
+        (image as usize, (640 - WIDTH as usize) / 2 + x, (480 - HEIGHT as usize) / 2 + y)
+    });
+    let planned: Vec<(usize, usize, usize)> = planned.collect();
+    assert!(seen.iter().all(|square| planned.contains(square)), "{seen:?} of {planned:?}");
+}
+
 #[test]
 fn a_gamma_table_that_is_not_there_and_a_patch_over_the_images_are_named_and_nothing_is_written() {
     let Some(server) = XServer::start() else { return };
@@ -596,6 +693,10 @@ fn a_wayland_compositor_tells_when_it_presented_each_frame() {
     let missed: u64 = rows("late").iter().filter_map(|late| late["missed"].as_u64()).sum();
     println!("{} frames in {took_s:.1} s, each with its time; {missed} refreshes without a new frame", flips.len());
     assert!(flips.len() as f64 > 20.0 * took_s, "{} frames in {took_s} s", flips.len());
+    // A display that is slower than the rate that was planned with says so: its frames and those that it missed are all.
+    let planned = more["display"]["refresh_hz"].as_f64().unwrap() * took_s;
+    let told = (flips.len() as u64 - 1 + missed) as f64;
+    assert!((told / planned - 1.0).abs() < 0.03, "{told} of {planned} refreshes are told of");
     for onset in rows("onset") {
         let flip = flips.iter().find(|flip| flip["at_ns"] == onset["at_ns"]).expect("an onset is a flip");
         assert_eq!(flip["source"], onset["source"]);
@@ -643,8 +744,12 @@ fn a_key_starts_a_run_and_escape_ends_it_with_whole_files() {
     server.press("t");
     eventually("the first image's end", || has_row("offset"));
     server.press("Escape");
+    eventually("the question", || has_row("abort_asked"));
+    server.press("Escape");
     let output = running.wait_with_output().unwrap();
-    assert!(!output.status.success() && stderr(&output).contains("aborted"), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(!output.status.success() && said.contains("aborted"), "{said}");
+    assert!(said.contains("ESCAPE: press it again within 3 s"), "{said}");
 
     assert!(!study.events_path(1).exists(), "an aborted attempt does not count by itself");
     let facts = study.attempt_facts(1, 1);
@@ -736,10 +841,23 @@ fn a_port_that_does_not_exist_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn a_file_where_the_run_s_files_belong_is_named_before_anything_is_shown() {
+    for place in ["data", "data/sub-01/func", "data/sourcedata/layerprint", "data/stimuli"] {
+        let study = Study::new(PROTOCOL);
+        let path = study.path(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        let text = complaint(&mut study.present(1, &["--emulate"]));
+        assert!(text.contains(place) && text.contains("it is a file, and should be a folder"), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+    }
+}
+
+#[test]
 fn without_a_display_the_virtual_one_is_named() {
     let study = Study::new(PROTOCOL);
     let text = complaint(&mut study.present(1, &["--emulate"]));
-    assert!(text.contains("--virtual-display"), "{text}");
+    assert!(text.contains("--virtual-display") && !text.contains(".rs:"), "{text}");
     assert!(!study.dataset().exists());
 }
 
@@ -958,6 +1076,7 @@ fn the_bids_validator_has_nothing_to_say_about_complete_aborted_and_recovered_ru
     let mut aborted = start(2);
     image_is_over(2);
     server.press("Escape");
+    server.press("Escape");
     assert!(!aborted.wait().unwrap().success());
     promote(2);
     let mut killed = start(3);
@@ -1033,6 +1152,68 @@ fn a_check_looks_at_everything_and_keeps_what_it_found_with_the_data() {
     }
     assert_eq!(record["trigger"]["pulses_s"].as_array().unwrap().len(), 5);
     assert!(told.lines().filter(|line| line.starts_with("pass  ")).count() > 5, "{told}");
+}
+
+#[test]
+fn a_check_waits_for_every_button_and_a_rehearsal_presses_them() {
+    if !has_xvfb() {
+        return;
+    }
+    let _alone = alone();
+    // Two on the line of the pulses, and a key of the window.
+    let study = Study::new(&with_task().replace("red = {", "key = { key = \"b\" }, red = {"));
+    let output = check(&study, &["--emulate", "--virtual-display"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    let buttons: Vec<&str> = told.lines().filter(|line| line.contains("  button ")).collect();
+    for (line, button) in buttons.iter().zip(["blue, mask 0x01", "key, key 'b'", "red, mask 0x02"]) {
+        assert!(line.starts_with("pass") && line.contains(button), "{told}");
+    }
+    assert_eq!((buttons.len(), &check_record(&study)["buttons"]["blue"]), (3, &Value::from(1)));
+}
+
+#[test]
+fn a_button_that_nobody_presses_fails_and_the_ruler_stays_until_the_operator_is_done_with_it() {
+    let Some(server) = XServer::start() else { return };
+    let study = Study::new(&with_task().replace("handshake = [{ send = \"C\", answer = \"A\" }]\n", ""));
+    let (mut scanner, _far_end, port) = terminal();
+    let mut running = check(&study, &["--trigger-port", &port, "--wait", "600"])
+        .env("DISPLAY", &server.display)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(running.stderr.take().unwrap());
+    let mut hear = |what: &str| {
+        let mut said = String::new();
+        while !said.contains(what) {
+            assert_ne!(told.read_line(&mut said).unwrap(), 0, "{what}: {said}");
+        }
+    };
+    hear("of the scanner's pulses");
+    for _ in 0..5 {
+        scanner.write_all(&[0x10, 0]).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    hear("a press of each button: blue, red");
+    scanner.write_all(&[0x02, 0]).unwrap();
+    hear("red is pressed");
+    server.press("Return");
+    hear("the ruler is on the screen");
+    // It is wider than a third of the screen, and nothing else is on it.
+    let (width, pixels) = server.grab();
+    let row = &pixels[240 * width..][..width];
+    let background = pixels[0];
+    assert!(row.iter().filter(|pixel| **pixel != background).count() > width / 3);
+    assert!(running.try_wait().unwrap().is_none());
+    server.press("Return");
+    let output = running.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success());
+    let line = |button: &str| text.lines().find(|line| line.contains(button)).unwrap_or_else(|| panic!("{text}"));
+    assert!(line("red, mask 0x02").starts_with("pass") && line("blue, mask 0x01").starts_with("FAIL"), "{text}");
+    // This screen keeps no pace: a run would be refused, and so the check fails.
+    assert!(line("refresh rate").starts_with("FAIL"), "{text}");
 }
 
 #[test]

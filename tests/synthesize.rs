@@ -666,11 +666,98 @@ fn a_gpu_that_is_not_there_is_error_text() {
     }
 }
 
+/// A module that `tests/reference/mapped_network.py` made.
+fn module() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/mapped_network.pt")
+}
+
+const GOOGLENET_LAYERS: &str = "layers = [\"conv1\", \"conv2\", \"3a\", \"4e\", \"5b\"]\n";
+
+/// The recipe for that module at these of its layers.
+fn recipe_of_module(layers: &str) -> String {
+    let network = format!("[network]\npath = {:?}\nlayers = [{layers}]\n\n[start]", module());
+    RECIPE.replacen(GOOGLENET_LAYERS, "", 1).replacen("[start]", &network, 1)
+}
+
+const MODULE_LAYERS: &str = r#""stage0.0/conv:relu", "stage1.0/conv:relu", "head""#;
+
+#[test]
+fn a_torchscript_module_is_mapped_like_googlenet() {
+    let study = Study::new();
+    let recipe = recipe_of_module(MODULE_LAYERS).replace("steps = 3", "steps = 60");
+    study.synthesize(&recipe, "set").success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let names: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
+    assert_eq!(names, ["stage0_0_conv_relu", "stage1_0_conv_relu", "head"]);
+    let manifest = set.manifest();
+    assert_eq!((manifest.network.name.as_str(), manifest.network.weights), ("mapped_network", Weights::Module));
+    assert_eq!(manifest.network.weights_sha256, file::sha256(&std::fs::read(module()).unwrap()));
+    let network = &manifest.synthesis.as_ref().unwrap().recipe["network"];
+    assert_eq!(network["layers"].as_array().unwrap().len(), 3);
+    // The gradient goes through the module.
+    let ascent = Table::read(&study.path("set/ascent.tsv")).unwrap();
+    let objective = |row| ascent.required_number(row, 1).unwrap();
+    assert!(objective(ascent.len() - 1) < 0.7 * objective(0), "{} {}", objective(0), objective(ascent.len() - 1));
+    // What is measured afterwards is the same.
+    let mut command = layerprint();
+    command.arg("fingerprint").arg(set.folder()).arg("--network").arg(module());
+    command.args(["--layers", "stage0.0/conv:relu,stage1.0/conv:relu,head", "--threads", "1", "--out"]);
+    command.arg(study.path("again")).assert().success();
+    assert_eq!(ImageSet::load(&study.path("again")).unwrap().models(), set.models());
+}
+
+#[test]
+fn a_network_that_does_not_fit_its_recipe_is_one_error_and_leaves_nothing() {
+    let module_views = "[model_views]\nchannel_dropout = [0.1, 0.1]\n\n[start]";
+    let sound = recipe_of_module(MODULE_LAYERS);
+    let cases = [
+        (RECIPE.replacen(GOOGLENET_LAYERS, "", 1), "expected the `layers` of GoogLeNet, or a [network]"),
+        (sound.replacen("[network]", &format!("{GOOGLENET_LAYERS}[network]"), 1), "has its own, under [network]"),
+        (sound.replacen("[start]", module_views, 1), "[model_views] disturb GoogLeNet"),
+        (recipe_of_module("\"head\""), "expected at least two layers, each once"),
+        (recipe_of_module("\"head\", \"conv9\""), "output conv9: it is missing; there are stage0.0/conv:relu"),
+        (recipe_of_module("\"head\", \"whole\""), "output whole: expected numbers of shape"),
+        (recipe_of_module("\"head\", \"head_\""), "would both be head"),
+        (sound.replacen("mapped_network.pt", "nothing.pt", 1), "nothing.pt"),
+        (sound.replacen("mapped_network.pt", "mapped_network.py", 1), "no TorchScript module"),
+        (
+            sound.replacen("images = 4", "weights_sha256 = \"00\"\nimages = 4", 1),
+            "the recipe is for weights of SHA-256 00",
+        ),
+    ];
+    for (recipe, expected) in cases {
+        let study = Study::new();
+        let text = error_text(&study.synthesize(&recipe, "set").failure());
+        assert!(text.contains(expected) && text.trim_end().lines().count() == 1, "{text}");
+        assert_eq!(study.entries(), ["recipe.toml"], "{text}");
+    }
+}
+
+#[test]
+fn further_networks_answer_to_the_layers_of_a_module_too() {
+    let study = Study::new();
+    let weights = study.path("other.safetensors");
+    Parameters::untrained(Seed(5)).write(&weights).unwrap();
+    let further = format!(
+        "[shared]\nweight = 1.0\n\n[[shared.networks]]\npath = {weights:?}\nlayers = {{ head = \"3a\" }}\n\n\
+         [[shared.networks]]\npath = {:?}\nlayers = {{ \"stage0.0/conv:relu\" = \"stage1.0/conv:relu\" }}\n\n[start]",
+        module()
+    );
+    let recipe = recipe_of_module(MODULE_LAYERS).replacen("[start]", &further, 1);
+    study.synthesize(&recipe, "set").success();
+    let text = error_text(&study.synthesize(&recipe.replace("layers = { head = \"3a\" }\n", ""), "other").failure());
+    assert!(text.contains("other.safetensors") && text.contains("layers are needed"), "{text}");
+}
+
 #[test]
 fn every_recipe_of_the_project_is_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let steps = ["recipe", "refine", "finish", "soften", "settle", "polish"];
-    for recipe in steps.map(|name| format!("googlenet-16/{name}.toml")).iter().chain([&"demo/recipe.toml".into()]) {
+    for recipe in steps
+        .map(|name| format!("googlenet-16/{name}.toml"))
+        .iter()
+        .chain([&"demo/recipe.toml".into(), &"networks/resnet50.toml".into()])
+    {
         Recipe::read(&folder.join(recipe)).unwrap();
     }
     let part = |name: &str| std::fs::read_to_string(folder.join("ablation").join(name)).unwrap();
@@ -765,6 +852,28 @@ fn a_synthesis_killed_at_any_moment_goes_on_to_the_same_images() {
     assert_eq!(synthesis.trials.len(), 2);
     let best = synthesis.trials.iter().min_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
     assert_eq!(best.seed, synthesis.seed);
+}
+
+#[test]
+fn trials_made_apart_come_to_the_set_that_one_program_makes() {
+    let study = Study::new();
+    let recipe = RECIPE.replace("seeds = [11]", "seeds = [11, 12]");
+    study.synthesize(&recipe, "whole").success();
+    let part = |more: &[&str]| {
+        let mut command = layerprint();
+        command.arg("synthesize").arg(study.path("recipe.toml")).args(["--threads", "1", "--out"]);
+        command.arg(study.path("parts")).args(more).assert()
+    };
+    // The later seed first: the order makes no difference.
+    part(&["--trial", "12"]).success();
+    part(&["--trial", "11"]).success();
+    assert_eq!(study.entries(), ["parts.unfinished", "recipe.toml", "whole"]);
+    part(&["--resume"]).success().stderr(contains("seed 12: going on after 2 steps"));
+    assert_eq!(study.entries(), ["parts", "recipe.toml", "whole"]);
+    let hash = |name: &str| ImageSet::load(&study.path(name)).unwrap().sha256().to_owned();
+    assert_eq!(hash("whole"), hash("parts"));
+    let text = error_text(&part(&["--trial", "13"]).failure());
+    assert!(text.contains("the recipe has no seed 13, but 11, 12"), "{text}");
 }
 
 #[test]

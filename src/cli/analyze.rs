@@ -3,11 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::ValueEnum;
 
-use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary};
-use crate::analyze::{Plan, Request, Summary};
+use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary, PartOf};
+use crate::analyze::{Plan, Request, Summary, Unfinished};
+use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::progress::Terminal;
+use crate::cluster::{self, Cluster, Task};
 use crate::study::bids::Label;
 
 /// Find the layers in the brain: maps of each layer's similarity, from preprocessed series (a BIDS App).
@@ -45,9 +48,26 @@ pub struct Arguments {
     /// Analyze runs that were broken off, too.
     #[arg(long)]
     allow_incomplete: bool,
+    /// Analyze runs, too, whose triggers leave it in doubt when the images were shown.
+    #[arg(long)]
+    allow_faulty: bool,
     /// The number of threads; as many as there are processors if not given. Results do not depend on it.
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// When all participants are done, bring them together by the plan's [group].
+    #[arg(long)]
+    then_group: bool,
+    /// On a cluster: the number of tasks that share the sign flips of the group.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    flip_tasks: u32,
+    /// Only one part of the group's sign flips: what a task of a cluster does.
+    #[arg(long, value_name = "K/N", hide = true)]
+    flips_part: Option<PartOf>,
+    /// The group's sign flips have been done in so many parts.
+    #[arg(long, value_name = "N", hide = true, conflicts_with = "flips_part")]
+    merge_flips: Option<usize>,
+    #[command(flatten)]
+    executing: Executing,
 }
 
 /// What is analyzed at once.
@@ -62,32 +82,124 @@ enum Level {
 /// Runs the analysis and prints a line for each layer.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let plan = Plan::read(&arguments.plan)?;
-    let threads = arguments.threads.map(NonZeroUsize::get);
-    let output = arguments.output_dir;
-    // Asked for where participants are analyzed.
-    if let (Level::Participant, Some(models)) = (arguments.level, arguments.models) {
-        let request = Request {
-            bids: arguments.bids_dir,
-            derivatives: arguments.derivatives,
-            output: output.clone(),
-            participants: arguments.participant_label,
-            models,
-            regions: arguments.regions,
-            truth: arguments.truth,
-            allow_emulated: arguments.allow_emulated,
-            allow_incomplete: arguments.allow_incomplete,
-            threads,
-        };
-        crate::analyze::run(&plan, &request, &Terminal)?.iter().for_each(print);
-        println!("maps in {}", output.display());
-    } else {
-        let (bids, participants) = (arguments.bids_dir, arguments.participant_label);
-        let request = GroupRequest { bids, output: output.clone(), participants, threads };
-        let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
-        print_group(&crate::analyze::group::run(&plan, &request, &Terminal)?);
-        println!("maps in {}", output.join(folder).display());
+    if arguments.then_group && plan.group.is_none() {
+        bail!("{}: --then-group needs a [group] section in the plan", arguments.plan.display());
     }
+    // On a cluster a task has one processor where nothing is said.
+    let cpus = arguments.threads.map_or(1, NonZeroUsize::get);
+    let cluster = arguments.executing.cluster(&arguments.output_dir, cpus)?;
+    match (arguments.level, cluster) {
+        (Level::Participant, Some(cluster)) => participants_on(&cluster, &plan, &arguments),
+        (Level::Group, Some(cluster)) => {
+            cluster::wait_for_earlier(&cluster, &Terminal)?;
+            executor::run(&group_tasks(&arguments, cpus)?, &cluster)?;
+            println!("maps in {}", arguments.output_dir.display());
+            Ok(())
+        }
+        (Level::Participant, None) => {
+            let analyzed = crate::analyze::run(&plan, &request(&arguments), &Terminal)?;
+            analyzed.summaries.iter().for_each(print);
+            analyzed.whole()?;
+            println!("maps in {}", arguments.output_dir.display());
+            if arguments.then_group { group(&plan, &arguments) } else { Ok(()) }
+        }
+        (Level::Group, None) => group(&plan, &arguments),
+    }
+}
+
+/// What to analyze, of participants.
+fn request(arguments: &Arguments) -> Request {
+    Request {
+        bids: arguments.bids_dir.clone(),
+        derivatives: arguments.derivatives.clone(),
+        output: arguments.output_dir.clone(),
+        participants: arguments.participant_label.clone(),
+        models: arguments.models.clone().expect("asked for where participants are analyzed"),
+        regions: arguments.regions.clone(),
+        truth: arguments.truth.clone(),
+        allow_emulated: arguments.allow_emulated,
+        allow_incomplete: arguments.allow_incomplete,
+        allow_faulty: arguments.allow_faulty,
+        threads: arguments.threads.map(NonZeroUsize::get),
+    }
+}
+
+fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    let request = GroupRequest {
+        bids: arguments.bids_dir.clone(),
+        output: arguments.output_dir.clone(),
+        participants: arguments.participant_label.clone(),
+        threads: arguments.threads.map(NonZeroUsize::get),
+    };
+    if let Some(part) = arguments.flips_part {
+        println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
+        return Ok(());
+    }
+    if let Some(summary) = crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)? {
+        print_group(&summary);
+    }
+    let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
+    println!("maps in {}", arguments.output_dir.join(folder).display());
     Ok(())
+}
+
+/// One task for each participant who is not done yet; everything is checked here, before the first is submitted.
+fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    cluster::wait_for_earlier(cluster, &Terminal)?;
+    let Unfinished { labels, refused } = crate::analyze::unfinished(plan, &request(arguments), &Terminal)?;
+    let task = |label: &Label| {
+        let line = command_line(arguments, "participant", cluster.cpus)?
+            .option("--models", arguments.models.as_ref())?
+            .option("--derivatives", arguments.derivatives.as_ref())?
+            .option("--regions", arguments.regions.as_ref())?
+            .option("--truth", arguments.truth.as_ref())?;
+        let flags = [
+            ("--allow-emulated", arguments.allow_emulated),
+            ("--allow-incomplete", arguments.allow_incomplete),
+            ("--allow-faulty", arguments.allow_faulty),
+        ];
+        let line = flags.iter().filter(|(_, set)| *set).fold(line, |line, (flag, _)| line.word(flag));
+        anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
+    };
+    let tasks = labels.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut stages = vec![tasks];
+    // Whoever was refused would be missing in the group.
+    if arguments.then_group && refused.is_ok() {
+        stages.extend(group_tasks(arguments, cluster.cpus)?);
+    }
+    if stages.iter().all(Vec::is_empty) {
+        println!("no participant is left to analyze");
+    } else {
+        executor::run(&stages, cluster)?;
+    }
+    refused?;
+    println!("maps in {}", arguments.output_dir.display());
+    Ok(())
+}
+
+/// The parts of the sign flips, if there are several, and what puts them together.
+fn group_tasks(arguments: &Arguments, cpus: usize) -> anyhow::Result<Vec<Vec<Task>>> {
+    let line = command_line(arguments, "group", cpus)?;
+    let line = match arguments.participant_label.as_slice() {
+        [] => line,
+        labels => labels.iter().fold(line.word("--participant-label"), CommandLine::word),
+    };
+    let of = arguments.flip_tasks as usize;
+    if of == 1 {
+        return Ok(vec![vec![line.task("group")]]);
+    }
+    let part = |number: usize| {
+        let part = PartOf { number, of };
+        line.clone().word("--flips-part").word(part).task(format!("sign flips {part}"))
+    };
+    let parts = (1..=of).map(part).collect();
+    Ok(vec![parts, vec![line.clone().word("--merge-flips").word(of).task("group")]])
+}
+
+/// What all tasks have in common.
+fn command_line(arguments: &Arguments, level: &str, cpus: usize) -> anyhow::Result<CommandLine> {
+    let line = CommandLine::new(&["analyze"]).path(&arguments.bids_dir)?.path(&arguments.output_dir)?.word(level);
+    Ok(line.word("--plan").path(&arguments.plan)?.word("--threads").word(cpus))
 }
 
 /// A participant label, with or without `sub-` in front.

@@ -24,7 +24,7 @@ pub struct Arguments {
     /// The number of runs that the disk must have room for
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// How long the scanner's pulses are waited for, in seconds
+    /// How long the scanner's pulses, the buttons and the operator with the ruler are waited for each, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     wait: u32,
     #[command(flatten)]

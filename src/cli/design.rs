@@ -94,7 +94,7 @@ fn length(design: &Design) -> String {
     let seconds = f64::from(volumes) * design.tr_s();
     let rows = [
         ["trials", &format!("{}", design.trials().len())],
-        ["images", &format!("{}, each shown {times} times", shown.len())],
+        ["images", &format!("{}, each shown {times} {}", shown.len(), if times == "1" { "time" } else { "times" })],
         ["null trials", &design.nulls().to_string()],
         ["targets", &design.targets().to_string()],
         ["run", &format!("{seconds} s ({:.1} min), {volumes} volumes of {} s", seconds / 60.0, design.tr_s())],

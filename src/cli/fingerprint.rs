@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use serde_json::json;
 
 use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
-use crate::synthesize::network::{Tap, check_taps};
+use crate::synthesize::network::{Mapped, MappedModule, Tap, check_taps};
 use crate::synthesize::{self, Measured, Precision};
 
 /// Measure how distinct, stable and useful the fingerprints of a folder of PNGs are
@@ -25,19 +26,22 @@ pub struct Arguments {
     /// Print the figures as JSON: a list with the name and the figures of each folder
     #[arg(long)]
     json: bool,
-    /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b]
-    #[arg(long, value_name = "LAYER,...", value_parser = layers)]
-    layers: Option<Layers>,
+    /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b; all of a --network]
+    #[arg(long, value_name = "LAYER,...", value_delimiter = ',')]
+    layers: Option<Vec<String>>,
+    /// A TorchScript module in place of GoogLeNet, as experiments/networks/export.py writes it
+    #[arg(long, value_name = "FILE", conflicts_with = "weights")]
+    network: Option<PathBuf>,
     #[command(flatten)]
     computing: Computing,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { images, out, compare, json, layers, computing } = arguments;
+    let Arguments { images, out, compare, json, layers, network, computing } = arguments;
     let (weights, computer) = computing.choose(Precision::Float32)?;
-    let taps = layers.map_or_else(Tap::outputs, |Layers(taps)| taps);
+    let mapped = mapped(network, layers)?;
     let folders: Vec<&Path> = std::iter::once(&images).chain(&compare).map(PathBuf::as_path).collect();
-    let measured = synthesize::fingerprint(&folders, &taps, &weights, &computer, out.as_deref(), &Terminal)?;
+    let measured = synthesize::fingerprint(&folders, &mapped, &weights, &computer, out.as_deref(), &Terminal)?;
     if json {
         let sets: Vec<_> = measured.iter().map(|set| json!({ "folder": set.name, "figures": set.figures })).collect();
         println!("{}", serde_json::to_string_pretty(&sets)?);
@@ -53,12 +57,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Layers as the command line names them.
-#[derive(Clone, Debug)]
-struct Layers(Vec<Tap>);
-
-fn layers(text: &str) -> Result<Layers, String> {
-    let taps = text.split(',').map(str::parse).collect::<Result<Vec<Tap>, String>>()?;
-    check_taps(&taps)?;
-    Ok(Layers(taps))
+/// The network that is measured, and its layers.
+fn mapped(network: Option<PathBuf>, layers: Option<Vec<String>>) -> anyhow::Result<Mapped> {
+    match (network, layers) {
+        (Some(path), layers) => Ok(Mapped::Module(MappedModule::new(path, layers).map_err(anyhow::Error::msg)?)),
+        (None, None) => Ok(Mapped::GoogLeNet(Tap::outputs())),
+        (None, Some(layers)) => {
+            let taps = layers.iter().map(|name| name.parse()).collect::<Result<Vec<Tap>, String>>();
+            let checked = taps.and_then(|taps| check_taps(&taps).map(|()| taps));
+            Ok(Mapped::GoogLeNet(checked.map_err(|what| anyhow!("--layers: {what}"))?))
+        }
+    }
 }

@@ -12,6 +12,8 @@ mod compare;
 mod demo;
 #[cfg(feature = "present")]
 mod design;
+#[cfg(any(feature = "synthesize", feature = "analyze"))]
+mod executor;
 #[cfg(feature = "present")]
 mod export_psychopy;
 #[cfg(feature = "synthesize")]
@@ -90,6 +92,10 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    /// One task of a submission to a cluster, on its node.
+    #[cfg(any(feature = "synthesize", feature = "analyze"))]
+    #[command(hide = true)]
+    ClusterTask(executor::TaskArguments),
 }
 
 /// The exit code of a program that was told to stop, by the convention of shells.
@@ -150,5 +156,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        #[cfg(any(feature = "synthesize", feature = "analyze"))]
+        Command::ClusterTask(arguments) => executor::run_task(&arguments),
     }
 }

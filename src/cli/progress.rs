@@ -1,10 +1,11 @@
 //! Progress bars in a terminal; a line now and then where there is none.
 
+use std::fmt;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::study::{Progress, Stage};
 
@@ -17,9 +18,8 @@ pub struct Terminal;
 impl Progress for Terminal {
     fn stage(&self, name: &str, total: u64) -> Box<dyn Stage + '_> {
         if std::io::stderr().is_terminal() {
-            let template = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {eta} left  {msg}";
-            let style = ProgressStyle::with_template(template).expect("a sound template").progress_chars("━╸─");
-            let bar = ProgressBar::new(total).with_style(style).with_prefix(name.to_owned());
+            let bar = ProgressBar::new(total).with_style(style(BAR)).with_prefix(name.to_owned());
+            let bar = BARS.add(bar);
             bar.enable_steady_tick(Duration::from_millis(250));
             Box::new(Bar(bar))
         } else {
@@ -30,8 +30,30 @@ impl Progress for Terminal {
     }
 
     fn say(&self, line: &str) {
-        eprintln!("{line}");
+        // A bar that is drawn makes room for the line.
+        BARS.suspend(|| eprintln!("{line}"));
     }
+}
+
+/// All bars that are drawn.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+const BAR: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {left} left";
+
+/// The same with the figures of the moment, which have a line of their own: beside the bar a terminal would cut them off.
+const BAR_AND_FIGURES: &str = "{prefix:>12} {bar:28} {pos}/{len} {elapsed} elapsed, {left} left\n{msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("a sound template")
+        .with_key("left", |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // Before the first step nobody knows.
+            let _ = match state.pos() {
+                0 => write!(text, "?"),
+                _ => write!(text, "{:#}", HumanDuration(state.eta())),
+            };
+        })
+        .progress_chars("━╸─")
 }
 
 struct Bar(ProgressBar);
@@ -42,7 +64,10 @@ impl Stage for Bar {
     }
 
     fn figures(&self, text: &str) {
-        self.0.set_message(text.to_owned());
+        if self.0.message().is_empty() {
+            self.0.set_style(style(BAR_AND_FIGURES));
+        }
+        self.0.set_message(format!("  {text}"));
     }
 }
 

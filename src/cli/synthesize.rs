@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use crate::cli::STOPPED;
+use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::figures;
 use crate::cli::progress::Terminal;
+use crate::cluster::{self, Cluster};
 use crate::study::Seed;
 use crate::synthesize::network::Source;
 use crate::synthesize::{self, Choice, Computer, Precision, Recipe};
@@ -26,8 +30,13 @@ pub struct Arguments {
     /// What the network computes in while the images are made; their RSMs are always measured in float32
     #[arg(long, value_enum, default_value_t = PrecisionName::Float32)]
     precision: PrecisionName,
+    /// Only the trial of one of the recipe's seeds: what a task of a cluster does
+    #[arg(long, value_name = "SEED", hide = true, conflicts_with_all = ["resume", "seed"])]
+    trial: Option<u64>,
     #[command(flatten)]
     computing: Computing,
+    #[command(flatten)]
+    executing: Executing,
 }
 
 /// With which weights, and on what.
@@ -90,7 +99,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(seed) = arguments.seed {
         recipe = recipe.with_seed(Seed(seed));
     }
+    let cpus = arguments.computing.threads.map_or(1, |threads| threads as usize);
+    if let Some(cluster) = arguments.executing.cluster(&arguments.out, cpus)? {
+        return on(&cluster, &recipe, &arguments);
+    }
     let (weights, computer) = arguments.computing.choose(arguments.precision.into())?;
+    if let Some(seed) = arguments.trial {
+        synthesize::trial(&recipe, Seed(seed), &weights, &computer, &arguments.out, &Terminal)?;
+        return Ok(());
+    }
     match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
         Ok(set) => {
             print!("{}", figures::one(&set.manifest().figures));
@@ -103,4 +120,33 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// On a cluster: a task for each seed's trial, then one that goes on with the best.
+fn on(cluster: &Cluster, recipe: &Recipe, arguments: &Arguments) -> anyhow::Result<()> {
+    cluster::wait_for_earlier(cluster, &Terminal)?;
+    if arguments.out.join("images.toml").exists() {
+        println!("{} is there", arguments.out.display());
+        return Ok(());
+    }
+    let line = || {
+        let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
+            value().map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        let line = CommandLine::new(&["synthesize"]).path(&arguments.recipe)?.word("--out").path(&arguments.out)?;
+        let line = line.word("--precision").word(name(&|| arguments.precision.to_possible_value()));
+        let line = line.word("--device").word(name(&|| arguments.computing.device.to_possible_value()));
+        let line = line.word("--threads").word(cluster.cpus);
+        line.option("--weights", arguments.computing.weights.as_ref())
+    };
+    let seeds = if recipe.seeds().len() > 1 { recipe.seeds() } else { &[] };
+    let trial = |seed: &Seed| anyhow::Ok(line()?.word("--trial").word(seed.0).task(format!("seed {}", seed.0)));
+    let trials = seeds.iter().map(trial).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut whole = line()?.word("--resume");
+    if let Some(seed) = arguments.seed {
+        whole = whole.word("--seed").word(seed);
+    }
+    executor::run(&[trials, vec![whole.task("the image set")]], cluster)?;
+    println!("{}", arguments.out.display());
+    Ok(())
 }

@@ -105,6 +105,12 @@ impl Attempt {
         self.file("cut.jsonl")
     }
 
+    /// The folders that an attempt's files are written to, its own first.
+    pub fn places(&self) -> [PathBuf; 2] {
+        let counting = self.run.func(&self.dataset, TABLE);
+        [self.folder(), counting.parent().unwrap_or(&self.dataset).into()]
+    }
+
     fn file(&self, ending: &str) -> PathBuf {
         self.folder().join(format!("{}_attempt-{:02}_{ending}", self.run, self.number))
     }

@@ -63,6 +63,20 @@ pub fn at(folder: &Path) -> Result<DiskSpace, Error> {
     Ok(DiskSpace { folder: existing.into(), free: found.f_bavail * found.f_frsize, is_writable })
 }
 
+/// An error where nothing can be written into a folder that is there or will be made.
+pub fn require_place(folder: &Path) -> Result<(), Error> {
+    // A file is in the way of the folder, and of everything below it.
+    let in_the_way = folder.ancestors().find(|path| path.is_file());
+    if let Some(path) = in_the_way {
+        return Err(Error::NoPlace { path: path.into(), what: "it is a file, and should be a folder" });
+    }
+    let space = at(folder)?;
+    if space.is_writable {
+        return Ok(());
+    }
+    Err(Error::NoPlace { path: space.folder, what: "this user may not; change its owner, or choose another folder" })
+}
+
 /// An error where a folder has not twice the room that is needed.
 pub fn require(folder: &Path, needed: u64) -> Result<DiskSpace, Error> {
     let space = at(folder)?;
@@ -102,6 +116,32 @@ mod tests {
         let beginning = journal::Beginning { trials: timeline.trials().to_vec(), ..journals::beginning() };
         let written = journals::text(&beginning, &rows).len() as u64;
         assert!(written < of_run(&timeline) && of_run(&timeline) < 5 * written + RUN_BYTES, "{written}");
+    }
+
+    #[test]
+    fn a_file_where_a_folder_should_be_is_named_and_a_folder_that_is_not_there_yet_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        require_place(&folder.path().join("a/b")).unwrap();
+        for place in [file.clone(), file.join("sub-01/func")] {
+            let error = require_place(&place).unwrap_err().to_string();
+            assert_eq!(error, format!("cannot write to {}: it is a file, and should be a folder", file.display()));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_written_to_is_named() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+        // SAFETY: it asks for a number.
+        if unsafe { libc::geteuid() } == 0 {
+            eprintln!("skipped: whoever is root may write everywhere");
+            return;
+        }
+        let error = require_place(&folder.path().join("sub-01")).unwrap_err().to_string();
+        assert!(error.contains(&folder.path().display().to_string()) && error.contains("this user may not"), "{error}");
     }
 
     #[test]

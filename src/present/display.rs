@@ -33,8 +33,28 @@ pub trait Display {
     /// Waits for the answers that can still be hoped for; then each frame has one.
     fn settle(&mut self);
 
-    /// Whether the user asked for the end, with Escape or by closing the window.
-    fn abort_asked(&self) -> bool;
+    /// What the operator pressed since, oldest first; `None` where nothing. Never waits.
+    fn operator_key(&mut self) -> Option<OperatorKey>;
+}
+
+/// A key of the operator's, and when the display heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorKey {
+    /// What it stands for.
+    pub wish: Wish,
+    /// When it was pressed.
+    pub at: Moment,
+}
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Escape: the end of the run, to be confirmed.
+    Abort,
+    /// Enter: to be armed, or to go on.
+    Arm,
+    /// The window was closed: nothing can be shown any more.
+    Close,
 }
 
 /// What a frame shows, besides background and fixation.
@@ -100,6 +120,19 @@ pub enum Pacing {
     Display,
     /// This program's clock, because the display takes frames at any time or does not tell its rate.
     Software,
+}
+
+/// What stands between a window and the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowSystem {
+    /// A Wayland compositor, which tells when it presented each frame.
+    Wayland,
+    /// An X server on which no compositing manager runs.
+    X11,
+    /// An X server with a compositing manager: it may show each frame later.
+    X11Composited,
+    /// An X server that does not say whether there is one.
+    X11Silent,
 }
 
 /// A display as it was found.

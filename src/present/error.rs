@@ -87,7 +87,7 @@ pub enum Error {
     /// The screen's refreshes are not regular.
     #[error(
         "the screen is not steady: of {intervals} intervals between flips {sound} are within a fifth of those of \
-         {nominal_hz} Hz{}; a run needs {LEAST_INTERVALS} with a standard deviation below {LARGEST_SD_MS} ms. Close what \
+         {nominal_hz} Hz{}, and it shows {measured_hz:.1} frames a second; a run needs {LEAST_INTERVALS} with a standard deviation below {LARGEST_SD_MS} ms. Close what \
          else draws on this screen; --unsteady-screen goes on all the same, and the run says so",
         sd_ms.map_or(String::new(), |sd_ms| format!(", with a standard deviation of {sd_ms} ms"))
     )]
@@ -98,6 +98,8 @@ pub enum Error {
         sound: usize,
         /// The standard deviation of those, in ms.
         sd_ms: Option<f64>,
+        /// The rate at which it takes frames.
+        measured_hz: f64,
         /// The rate that the screen should have.
         nominal_hz: f64,
     },
@@ -214,6 +216,14 @@ pub enum Error {
     /// The trigger failed before the run began.
     #[error("the trigger was lost before the run began")]
     TriggerLost,
+    /// Nothing can be written where a run's files belong.
+    #[error("cannot write to {}: {what}", path.display())]
+    NoPlace {
+        /// The folder, or the first above it that exists.
+        path: PathBuf,
+        /// Why not.
+        what: &'static str,
+    },
     /// The run would fill the disk.
     #[error(
         "there is too little room for a run in {}: {:.1} MB are free, {:.1} MB are needed",

@@ -44,6 +44,16 @@ pub enum Row {
         /// When it arrived.
         at_ns: Moment,
     },
+    /// The operator wants the run armed anew: what came before is no part of it.
+    Disarmed {
+        /// When.
+        at_ns: Moment,
+    },
+    /// The operator asked for the end, and has to confirm it.
+    AbortAsked {
+        /// When.
+        at_ns: Moment,
+    },
     /// A press of a button, bounces included.
     Press {
         /// When it arrived.
@@ -332,7 +342,7 @@ fn continued(crc: u32, bytes: &[u8]) -> u32 {
 pub struct Account {
     /// What was decided before the first pulse.
     pub beginning: Beginning,
-    /// What happened.
+    /// What happened since the run was armed for the last time.
     pub rows: Vec<Row>,
 }
 
@@ -372,7 +382,14 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Account, study::Error> {
     check_format(first).map_err(|what| wrong(number, what))?;
     let beginning = understood(&mut crc, first).map_err(|what| wrong(number, what))?;
     let rows = lines.map(|(number, line)| understood(&mut crc, line).map_err(|what| wrong(number, what)));
-    Ok(Account { beginning, rows: rows.collect::<Result<_, _>>()? })
+    Ok(Account { beginning, rows: since_armed(rows.collect::<Result<_, _>>()?) })
+}
+
+/// The rows without those before the run was armed anew; buttons that were gone then are gone.
+fn since_armed(rows: Vec<Row>) -> Vec<Row> {
+    let disarmed = rows.iter().rposition(|row| matches!(row, Row::Disarmed { .. })).unwrap_or(0);
+    let counts = |(place, row): &(usize, Row)| *place >= disarmed || matches!(row, Row::ButtonsLost { .. });
+    rows.into_iter().enumerate().filter(counts).map(|(_, row)| row).collect()
 }
 
 fn check_format(line: &[u8]) -> Result<(), String> {
@@ -381,7 +398,7 @@ fn check_format(line: &[u8]) -> Result<(), String> {
         row: String,
         format: Option<u32>,
     }
-    let first: First = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let first: First = serde_json::from_slice(line).map_err(|_| "no journal begins like this".to_owned())?;
     match first.format {
         _ if first.row != "begin" => Err(format!("expected the row \"begin\", found {:?}", first.row)),
         Some(FORMAT) => Ok(()),
@@ -531,6 +548,17 @@ pub(in crate::present) mod tests {
         let former = text.replacen("\"format\":2,", "", 1);
         assert!(complaint(former.as_bytes()).contains("expected a journal of format 2, found 1"));
         assert!(complaint(b"{\"row\":\"flip\"}\n").contains("expected the row \"begin\""));
+    }
+
+    #[test]
+    fn what_came_before_a_run_was_armed_anew_is_no_part_of_it() {
+        let at_ns = Moment(3);
+        let [lost, disarmed] = [Row::ButtonsLost { at_ns }, Row::Disarmed { at_ns }];
+        let before = [Row::Pulse { at_ns }, Row::Start { at_ns }, lost, disarmed, Row::Pulse { at_ns }, disarmed];
+        let all: Vec<Row> = before.into_iter().chain(rows()).collect();
+        let kept: Vec<Row> = [lost, disarmed].into_iter().chain(rows()).collect();
+        assert_eq!(since_armed(all), kept);
+        assert_eq!(since_armed(rows()), rows());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod error;
 mod gamma;
 mod journal;
 mod lock;
+mod operator;
 mod order;
 mod pace;
 mod player;
@@ -54,7 +55,6 @@ pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 pub use task::Score;
 
-use crate::present::display::DisplayFacts;
 use crate::present::gamma::GammaTable;
 use crate::present::journal::{Beginning, Continued, ShownImage};
 use crate::present::protocol::Dummies;
@@ -68,6 +68,9 @@ use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict};
+
+/// An emulated pulse that is later than this may look like a scanner's fault, in seconds.
+const EMULATED_LATE_S: f64 = 0.01;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -126,7 +129,9 @@ pub fn run(
     let mut window = Window::open(session.screen, presses)?;
     let look = window.load(&protocol.screen, &sprites, gamma.as_ref())?;
     window.find_pace()?;
-    check_steady(window.facts(), session)?;
+    if !session.unsteady_screen {
+        refresh::require_steady(window.facts(), &session.scanner)?;
+    }
     let timeline = Timeline::plan(protocol, &order, window.facts().refresh_hz)?;
     let timeline = timeline.beginning_at(continues.map_or(0, |continued| continued.first_trial));
     window.place(timeline.targets(), protocol.targets.as_ref().and_then(Targets::fixation_rgb), gamma.as_ref());
@@ -174,21 +179,15 @@ pub fn run(
         drop(journal);
         (writing.join().expect("the writer does not panic"), played)
     });
+    if let Some(late_s) = room.emulated_late_s().filter(|late_s| *late_s > EMULATED_LATE_S) {
+        progress.say(&format!(
+            "the emulated scanner itself was late, by up to {:.0} ms: this machine is busy, and what is said of the trigger \
+             may be about that",
+            1000.0 * late_s
+        ));
+    }
     drop((window, room));
     record(&files.attempt, &kept, played, progress)
-}
-
-/// A screen whose refreshes are not regular is for rehearsals, or for an operator who says so.
-fn check_steady(found: &DisplayFacts, session: &Session) -> Result<(), Error> {
-    if found.steady || session.unsteady_screen || session.scanner == Scanner::Emulated {
-        return Ok(());
-    }
-    Err(Error::UnsteadyScreen {
-        intervals: found.intervals,
-        sound: found.sound_intervals,
-        sd_ms: found.interval_sd_ms,
-        nominal_hz: found.nominal_hz.unwrap_or(refresh::USUAL_HZ),
-    })
 }
 
 /// Makes the table of events from the journal. A run that never began leaves no journal.
@@ -249,7 +248,10 @@ fn tell(beginning: &Beginning, attempt: &Attempt, progress: &dyn Progress) {
     progress.say(&format!("screen: {width} x {height} at {} Hz, {}", display.refresh_hz, display.adapter));
     progress.say(&format!("times of flips: {}", display.flip_source));
     if !display.steady {
-        progress.say("the screen is NOT STEADY: its refreshes are not regular");
+        progress.say(&format!(
+            "the screen is NOT STEADY: its refreshes are not regular, and it shows {:.1} frames a second where {} are planned",
+            display.measured_hz, display.refresh_hz
+        ));
     }
     progress.say(&format!(
         "run: {} trials, {minutes:.1} min; the scanner needs at least {volumes} volumes{}",
@@ -283,6 +285,8 @@ impl Files {
     fn of(protocol: &Protocol, images: &ImageSet, session: &Session) -> Result<Files, Error> {
         let name = session.run_name(&protocol.task);
         let attempt = Attempt::next(&session.dataset, &name)?;
+        let stimuli = session.dataset.join("stimuli");
+        attempt.places().iter().chain([&stimuli]).try_for_each(|place| disk_space::require_place(place))?;
         let image_set = images.stimuli_name();
         let shown = |image: &study::ImageRecord| ShownImage {
             name: image.name().into(),

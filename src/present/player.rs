@@ -10,13 +10,11 @@ use crate::present::display::{Answer, Display, Fate, Flip, Scene};
 use crate::present::error::Error;
 use crate::present::journal::{Ending, Journal, Row};
 use crate::present::lock::Lock;
+use crate::present::operator::{Decision, Operator};
 use crate::present::protocol::Protocol;
+use crate::present::refresh::{MissedRefreshes, SLACK_FRAMES};
 use crate::present::timeline::Timeline;
 use crate::present::trigger::{Signal, Trigger};
-
-/// How far, in frames, a flip may be from its place before it counts as another frame. More than a half, so that a screen
-/// whose refreshes lie half-way between the grid's frames does not flicker between two of them.
-const SLACK_FRAMES: f64 = 0.75;
 
 /// For how many frames the photodiode's patch is white at the onset of an image: long enough for a slow screen.
 const PATCH_FRAMES: u64 = 3;
@@ -28,33 +26,56 @@ const UNDER_WAY: usize = 256;
 /// How long, in volumes, no pulse may have come before a run is armed: if the scanner is running, one comes.
 const QUIET_VOLUMES: f64 = 1.25;
 
-/// A run: waits for the scanner, follows the timeline and writes down how it ended. `armed` is called when the run waits
-/// for the first pulse.
+/// What a run tells whoever emulates a scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arming {
+    /// It waits for the first pulse.
+    Armed,
+    /// It does not any more: no scan is to be under way.
+    Disarmed,
+}
+
+/// A run: waits for the scanner, follows the timeline and writes down how it ended. `scanner` hears when the run is armed.
+/// Until onset 0 the operator can have it armed anew, as after a scan that was stopped.
 pub fn perform(
     protocol: &Protocol,
     timeline: &Timeline,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
-    armed: impl FnOnce(),
+    mut scanner: impl FnMut(Arming),
 ) -> Result<(), Error> {
-    if !arm(QUIET_VOLUMES * protocol.tr_s, display, trigger, journal)? {
-        return Err(Error::AbortedBeforeStart);
-    }
-    journal.put(Row::Armed { at_ns: Moment::now() })?;
-    armed();
-    let Some(start) = wait(Countdown::new(protocol), display, trigger, journal)? else {
-        return Err(Error::AbortedBeforeStart);
+    let mut operator = Operator::default();
+    let start = loop {
+        if !arm(QUIET_VOLUMES * protocol.tr_s, &mut operator, display, trigger, journal)? {
+            return Err(Error::AbortedBeforeStart);
+        }
+        journal.put(Row::Armed { at_ns: Moment::now() })?;
+        scanner(Arming::Armed);
+        match wait(Countdown::new(protocol), &mut operator, display, trigger, journal)? {
+            Waited::Started(start) => break start,
+            Waited::Decided(Decision::Abort) => return Err(Error::AbortedBeforeStart),
+            Waited::Decided(Decision::Arm) => {
+                journal.put(Row::Disarmed { at_ns: Moment::now() })?;
+                scanner(Arming::Disarmed);
+            }
+        }
     };
-    let ended = follow(timeline, Lock::new(protocol, start), display, trigger, journal);
+    let ended = follow(timeline, Lock::new(protocol, start), &mut operator, display, trigger, journal);
     let ending = *ended.as_ref().unwrap_or(&Ending::Failed);
     journal.put(Row::End { at_ns: Moment::now(), ending })?;
     ended.map(drop)
 }
 
-/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan; `false` if the
-/// user aborted. A scanner that is running already is told and waited for.
-fn arm(quiet_s: f64, display: &mut impl Display, trigger: &mut dyn Trigger, journal: &Journal) -> Result<bool, Error> {
+/// Shows the empty screen until no pulse has come for `quiet_s`, so that the next one is the first of a scan, or the operator
+/// says that it is; `false` if the run is to end. A scanner that is running already is told and waited for.
+fn arm(
+    quiet_s: f64,
+    operator: &mut Operator,
+    display: &mut impl Display,
+    trigger: &mut dyn Trigger,
+    journal: &Journal,
+) -> Result<bool, Error> {
     let mut quiet_since = None;
     loop {
         while let Some(signal) = trigger.poll() {
@@ -71,21 +92,30 @@ fn arm(quiet_s: f64, display: &mut impl Display, trigger: &mut dyn Trigger, jour
         if at.seconds_since(*quiet_since.get_or_insert(at)) >= quiet_s {
             return Ok(true);
         }
-        if display.abort_asked() {
-            return Ok(false);
+        if let Some(decision) = operator.decides(display, journal)? {
+            return Ok(decision == Decision::Arm);
         }
         display.show_untimed(Scene::default())?;
     }
 }
 
-/// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near, and returns it;
-/// `None` if the user aborted before.
+/// How the wait for the scanner ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// The first stored volume began at this moment: onset 0.
+    Started(Moment),
+    /// The operator decided otherwise.
+    Decided(Decision),
+}
+
+/// Shows the empty screen until onset 0, the beginning of the first stored volume, is known and near.
 fn wait(
     mut countdown: Countdown,
+    operator: &mut Operator,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
-) -> Result<Option<Moment>, Error> {
+) -> Result<Waited, Error> {
     let mut start: Option<Moment> = None;
     loop {
         while let Some(signal) = trigger.poll() {
@@ -105,11 +135,11 @@ fn wait(
                 | Signal::ButtonsLost(_) => (),
             }
         }
-        if start.is_some_and(|start| start <= display.next_flip()) {
-            return Ok(start);
+        if let Some(start) = start.filter(|start| *start <= display.next_flip()) {
+            return Ok(Waited::Started(start));
         }
-        if display.abort_asked() {
-            return Ok(None);
+        if let Some(decision) = operator.decides(display, journal)? {
+            return Ok(Waited::Decided(decision));
         }
         display.show_untimed(Scene::default())?;
     }
@@ -119,6 +149,7 @@ fn wait(
 fn follow(
     timeline: &Timeline,
     mut lock: Lock,
+    operator: &mut Operator,
     display: &mut impl Display,
     trigger: &mut dyn Trigger,
     journal: &Journal,
@@ -126,7 +157,8 @@ fn follow(
     let mut ledger = Ledger::new(lock.start(), timeline.refresh_hz(), journal);
     let (mut shown_trial, mut shown_from) = (None, 0);
     let ending = loop {
-        if display.abort_asked() {
+        // Once it runs there is nothing to arm.
+        if operator.decides(display, journal)? == Some(Decision::Abort) {
             break Ending::Aborted;
         }
         let frame = ledger.aim(display.next_flip());
@@ -184,6 +216,7 @@ struct Ledger<'a> {
     // The frame after the newest.
     next: Option<u64>,
     last: Option<Flip>,
+    missed: MissedRefreshes,
     // The trial that is on the screen.
     on: Option<usize>,
     // And the target.
@@ -213,8 +246,18 @@ fn place_of(shown: u64) -> usize {
 
 impl<'a> Ledger<'a> {
     fn new(start: Moment, refresh_hz: f64, journal: &'a Journal) -> Ledger<'a> {
-        let under_way = [None; UNDER_WAY];
-        Ledger { start, refresh_hz, journal, under_way, newest: 0, next: None, last: None, on: None, target_on: None }
+        Ledger {
+            start,
+            refresh_hz,
+            journal,
+            under_way: [None; UNDER_WAY],
+            newest: 0,
+            next: None,
+            last: None,
+            missed: MissedRefreshes::default(),
+            on: None,
+            target_on: None,
+        }
     }
 
     fn frames_since_start(&self, at: Moment) -> f64 {
@@ -250,7 +293,7 @@ impl<'a> Ledger<'a> {
         let frame = frame_near(self.frames_since_start(at), Some(aimed_at)).max(aimed_at);
         self.journal.put(Row::Flip { at_ns: at, frame, source, sequence })?;
         if let Some(last) = self.last {
-            let missed = missed_refreshes(at.seconds_since(last.at) * self.refresh_hz);
+            let missed = self.missed.before(at.seconds_since(last.at) * self.refresh_hz);
             let missed_by_sequence = last.sequence.zip(sequence).map(|(last, now)| now.saturating_sub(last + 1));
             if missed > 0 || missed_by_sequence.is_some_and(|missed| missed > 0) {
                 self.journal.put(Row::Late { at_ns: at, frame, missed, missed_by_sequence })?;
@@ -281,11 +324,6 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// How many refreshes passed without a new frame, by the time between two flips, in frames.
-fn missed_refreshes(frames: f64) -> u64 {
-    if frames > 1.0 + SLACK_FRAMES { frames.round() as u64 - 1 } else { 0 }
-}
-
 /// The frame of a flip: the one expected where the flip is near it, otherwise the nearest; never an earlier one than the
 /// frame before the expected.
 fn frame_near(frames: f64, expected: Option<u64>) -> u64 {
@@ -313,6 +351,7 @@ mod tests {
 
     use super::*;
     use crate::present::allocation::times_memory_was_taken;
+    use crate::present::display::Wish;
     use crate::present::journal::{self, journal};
     use crate::present::order::tests::of_images;
     use crate::present::order::{Order, Target, TargetKind};
@@ -336,7 +375,8 @@ mod tests {
     fn play(phase: f64, stalls: &[(u64, u64)], abort_s: Option<u64>) -> Played {
         play_on(phase, stalls, |display, start| {
             if let Some(abort_s) = abort_s {
-                display.abort_at(Moment(start.0 + abort_s * SECOND));
+                let at = |more: u64| Moment(start.0 + abort_s * SECOND + more * SECOND / 2);
+                display.press(&[(at(0), Wish::Abort), (at(1), Wish::Abort)]);
             }
         })
     }
@@ -359,9 +399,23 @@ mod tests {
         let pulses = (0..13).map(|volume| Signal::Pulse(Moment(start.0 + volume * SECOND)));
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, rows) = journal();
-        let found = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
-        let ending = follow(&timeline, Lock::new(&sound(), found), &mut display, &mut trigger, &journal).unwrap();
+        let mut operator = Operator::default();
+        let found = started(&sound(), &mut display, &mut trigger, &journal);
+        let ending =
+            follow(&timeline, Lock::new(&sound(), found), &mut operator, &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start: found, shown: display.shown }
+    }
+
+    /// Onset 0 of a run whose operator presses nothing.
+    fn started(
+        protocol: &Protocol,
+        display: &mut SimulatedDisplay,
+        trigger: &mut SimulatedTrigger,
+        journal: &Journal,
+    ) -> Moment {
+        let waited = wait(Countdown::new(protocol), &mut Operator::default(), display, trigger, journal).unwrap();
+        let Waited::Started(start) = waited else { panic!("{waited:?}") };
+        start
     }
 
     fn onsets(played: &Played) -> Vec<(usize, u64)> {
@@ -498,9 +552,17 @@ mod tests {
         let signals = [Signal::Pulse(Moment(2 * SECOND)), Signal::Lost(Moment(3 * SECOND))];
         let mut trigger = SimulatedTrigger::new(clock, signals);
         let (journal, rows) = journal();
-        let start = wait(Countdown::new(&sound()), &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let start = started(&sound(), &mut display, &mut trigger, &journal);
         assert_eq!(
-            follow(&timeline, Lock::new(&sound(), start), &mut display, &mut trigger, &journal).unwrap(),
+            follow(
+                &timeline,
+                Lock::new(&sound(), start),
+                &mut Operator::default(),
+                &mut display,
+                &mut trigger,
+                &journal
+            )
+            .unwrap(),
             Ending::Complete
         );
         assert!(rows.drain().iter().any(|row| matches!(row, Row::TriggerLost { .. })));
@@ -521,9 +583,9 @@ mod tests {
         let pulse = |k: u32| Signal::Pulse(start.plus(f64::from(k) * (1.0 + drift)));
         let mut trigger = SimulatedTrigger::new(clock, (0..timeline.volumes()).map(pulse));
         let (journal, rows) = journal();
-        wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap().unwrap();
+        started(&protocol, &mut display, &mut trigger, &journal);
         let lock = Lock::new(&protocol, start);
-        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
+        let ending = follow(&timeline, lock, &mut Operator::default(), &mut display, &mut trigger, &journal).unwrap();
         Played { rows: rows.drain(), ending, start, shown: display.shown }
     }
 
@@ -571,8 +633,64 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, pulses);
         let (journal, _rows) = journal::journal();
         let protocol = Protocol { dummies: Dummies::Discarded(3), ..sound() };
-        let start = wait(Countdown::new(&protocol), &mut display, &mut trigger, &journal).unwrap();
-        assert_eq!(start, Some(Moment(5 * SECOND)));
+        assert_eq!(started(&protocol, &mut display, &mut trigger, &journal), Moment(5 * SECOND));
+    }
+
+    /// A run of this protocol in which pulses come at these seconds and the operator presses these keys; what is written
+    /// down, what an emulated scanner hears, and how it ends.
+    fn operated(pulses_s: &[f64], keys: &[(f64, Wish)]) -> (Vec<Row>, Vec<Arming>, Result<(), Error>) {
+        let protocol = Protocol { dummies: Dummies::Discarded(3), ..sound() };
+        let timeline = Timeline::plan(&protocol, &of_images(&[Some(1)]), 60.0).unwrap();
+        let clock = Rc::new(Cell::new(Moment(SECOND)));
+        let mut display = SimulatedDisplay::new(clock.clone(), 60.0, &[]);
+        let at = |at_s: f64| Moment(SECOND).plus(at_s);
+        display.press(&keys.iter().map(|&(at_s, wish)| (at(at_s), wish)).collect::<Vec<_>>());
+        let mut trigger = SimulatedTrigger::new(clock, pulses_s.iter().map(|&at_s| Signal::Pulse(at(at_s))));
+        let (journal, rows) = journal::journal();
+        let mut heard = Vec::new();
+        let ended = perform(&protocol, &timeline, &mut display, &mut trigger, &journal, |arming| heard.push(arming));
+        (rows.drain(), heard, ended)
+    }
+
+    fn starts(rows: &[Row]) -> Vec<f64> {
+        let start = |row: &Row| if let Row::Start { at_ns } = row { Some(*at_ns) } else { None };
+        rows.iter().filter_map(start).map(|at| (at.seconds_since(Moment(SECOND)) * 1e6).round() / 1e6).collect()
+    }
+
+    #[test]
+    fn a_scan_that_was_stopped_during_its_dummies_is_armed_anew() {
+        // Two dummies, and the operator stops the scanner; the next scan begins at 10 s.
+        let pulses_s: Vec<f64> = [2.0, 3.0].into_iter().chain((0..20).map(|k| 10.0 + f64::from(k))).collect();
+        let (rows, heard, ended) = operated(&pulses_s, &[(5.0, Wish::Arm)]);
+        ended.unwrap();
+        assert_eq!(heard, [Arming::Armed, Arming::Disarmed, Arming::Armed]);
+        assert_eq!(starts(&rows), [13.0]);
+        // Without the key the dummies would be counted on from the scan that was stopped.
+        let (rows, heard, _) = operated(&pulses_s, &[]);
+        assert_eq!((heard, starts(&rows)), (vec![Arming::Armed], vec![5.0]));
+    }
+
+    #[test]
+    fn a_scanner_that_is_never_quiet_is_armed_when_the_operator_says_so() {
+        let pulses_s: Vec<f64> = (0..30).map(|k| 0.5 + f64::from(k)).collect();
+        let (rows, _, ended) = operated(&pulses_s, &[(4.0, Wish::Arm)]);
+        ended.unwrap();
+        assert_eq!(rows.iter().filter(|row| matches!(row, Row::EarlyPulse { .. })).count(), 4);
+        assert_eq!(starts(&rows), [7.5]);
+    }
+
+    #[test]
+    fn one_escape_ends_nothing_and_two_end_a_run_before_and_after_its_first_pulse() {
+        let pulses_s: Vec<f64> = (0..20).map(|k| 2.0 + f64::from(k)).collect();
+        let asked = |rows: &[Row]| rows.iter().filter(|row| matches!(row, Row::AbortAsked { .. })).count();
+        let (rows, _, ended) = operated(&pulses_s, &[(1.0, Wish::Abort), (7.0, Wish::Abort), (12.0, Wish::Abort)]);
+        ended.unwrap();
+        assert!(matches!(rows.last(), Some(Row::End { ending: Ending::Complete, .. })) && asked(&rows) == 3);
+        for (keys, is_begun) in [([0.2, 0.4], false), ([1.5, 1.6], false), ([7.0, 9.9], true)] {
+            let (rows, _, ended) = operated(&pulses_s, &keys.map(|at_s| (at_s, Wish::Abort)));
+            assert_eq!(matches!(ended, Err(Error::AbortedBeforeStart)), !is_begun);
+            assert_eq!(matches!(rows.last(), Some(Row::End { ending: Ending::Aborted, .. })), is_begun);
+        }
     }
 
     #[test]
@@ -594,12 +712,13 @@ mod tests {
         let mut trigger = SimulatedTrigger::new(clock, pulses.chain(others));
         let (journal, rows) = journal::journal();
         let protocol = Protocol { lock: LockTo::EveryPulse, ..sound() };
-        let countdown = Countdown::new(&protocol);
+        let (countdown, mut operator) = (Countdown::new(&protocol), Operator::default());
         assert!(times_memory_was_taken() > 0, "it is counted");
         let before = times_memory_was_taken();
-        let start = wait(countdown, &mut display, &mut trigger, &journal).unwrap().unwrap();
+        let waited = wait(countdown, &mut operator, &mut display, &mut trigger, &journal).unwrap();
+        let Waited::Started(start) = waited else { panic!("{waited:?}") };
         let lock = Lock::new(&protocol, start);
-        let ending = follow(&timeline, lock, &mut display, &mut trigger, &journal).unwrap();
+        let ending = follow(&timeline, lock, &mut operator, &mut display, &mut trigger, &journal).unwrap();
         journal.put(Row::End { at_ns: start, ending }).unwrap();
         assert_eq!(times_memory_was_taken() - before, 0);
         assert!(rows.drain().len() > 700);

@@ -318,6 +318,62 @@ pub(in crate::present) mod tests {
         assert!(complaint("image_s = 0.5", "image_s = 1.5").contains("longer than soa_s"));
     }
 
+    /// The words that the reader knows in the place of `zzz`: it names them where it finds another one.
+    fn known(text: &str) -> Vec<String> {
+        let error = Protocol::parse(Path::new("p.toml"), text).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        let complaint = format!("{error}: {}", source.unwrap_or_default());
+        let (_, expected) = complaint.split_once("`zzz`, expected ").unwrap_or_else(|| panic!("{complaint}"));
+        // Between the marks are the words, and between the words what joins them.
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_and_every_choice_that_the_reader_knows_is_in_its_page() {
+        let (before_trigger, _) = SOUND.split_once("[trigger.serial]").unwrap();
+        let places: Vec<String> = [
+            ("task =", "zzz = 1\ntask ="),
+            ("dummies = \"none\"", "dummies = \"zzz\""),
+            ("dummies =", "pulses = \"zzz\"\ndummies ="),
+            ("dummies =", "lock = \"zzz\"\ndummies ="),
+            ("repetitions =", "zzz = 1\nrepetitions ="),
+            ("repetitions =", "order = \"zzz\"\nrepetitions ="),
+            ("[screen]", "[targets.zzz]\n[screen]"),
+            ("[screen]", "[targets.one_back]\nzzz = 1\n[screen]"),
+            ("[screen]", "[targets.fixation_change]\nzzz = 1\n[screen]"),
+            ("[screen]", "[targets.grey_square]\nzzz = 1\n[screen]"),
+            ("width_mm =", "zzz = 1\nwidth_mm ="),
+            ("image_size = \"native\"", "image_size = \"zzz\""),
+            ("background = \"mean\"", "background = \"zzz\""),
+            ("background =", "fixation = { zzz = 1 }\nbackground ="),
+            ("background =", "photodiode = { zzz = 1 }\nbackground ="),
+            ("background =", "photodiode = { corner = \"zzz\", size_mm = 1 }\nbackground ="),
+            ("[trigger.serial]", "[trigger.zzz]"),
+            ("baud = 9600", "zzz = 1"),
+            ("byte = 53", "byte = 53\nhandshake = [{ zzz = 1 }]"),
+            ("byte = 53", "byte = 53\n[responses]\nzzz = 1"),
+            ("byte = 53", "byte = 53\n[responses]\nserial = { zzz = 1 }"),
+            ("byte = 53", "byte = 53\n[responses]\nbuttons = { a = { zzz = 1 } }"),
+        ]
+        .map(|(from, to)| {
+            assert!(SOUND.contains(from), "{from}");
+            SOUND.replacen(from, to, 1)
+        })
+        .into_iter()
+        .chain(["modem_line", "input", "keyboard"].map(|kind| format!("{before_trigger}[trigger.{kind}]\nzzz = 1")))
+        .chain([("line", "edge = \"rising\""), ("edge", "line = \"cts\"")].map(|(key, other)| {
+            format!("{before_trigger}[trigger.modem_line]\nport = \"p\"\n{other}\n{key} = \"zzz\"")
+        }))
+        .collect();
+        let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap();
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let words: std::collections::BTreeSet<&str> = page.split(|c| !is_of_word(c)).collect();
+        let known: Vec<String> = places.iter().flat_map(|text| known(text)).collect();
+        assert!(known.len() > 80, "{known:?}");
+        let missing: Vec<&String> = known.iter().filter(|word| !words.contains(word.as_str())).collect();
+        assert!(missing.is_empty(), "docs/protocol.md does not tell of {missing:?}");
+    }
+
     #[test]
     fn a_protocol_survives_the_journal() {
         let text = serde_json::to_string(&sound()).unwrap();

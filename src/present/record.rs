@@ -131,6 +131,8 @@ pub fn moment(row: &Row) -> Moment {
         Row::Pulse { at_ns }
         | Row::EarlyPulse { at_ns }
         | Row::Armed { at_ns }
+        | Row::Disarmed { at_ns }
+        | Row::AbortAsked { at_ns }
         | Row::Press { at_ns, .. }
         | Row::OtherByte { at_ns, .. }
         | Row::TriggerLost { at_ns }

@@ -118,7 +118,7 @@ fn found(table: PathBuf, account: &Account, record: &Record) -> Found {
         table,
         ending: account.ending(),
         until_s: more.get("duration_s").and_then(serde_json::Value::as_f64).unwrap_or(0.0),
-        shown: record.events.0.len(),
+        shown: record.events.0.iter().filter(|event| event.is_of_trial()).count(),
         planned: account.beginning.trials.len(),
         cut_trial: more.contains_key("cut_trial"),
     }
@@ -135,7 +135,8 @@ fn bring(journal: &Path, account: &Account, dataset: &Path) -> Result<Attempt, E
         if there.beginning != account.beginning {
             continue;
         }
-        if there.rows.len() < account.rows.len() {
+        let [cut_bytes, bytes] = [&*path, journal].map(|path| std::fs::metadata(path).map_or(0, |file| file.len()));
+        if cut_bytes < bytes {
             refuse_what_is_written(&path)?;
             let cut = attempt.cut_journal();
             if cut.exists() {
@@ -247,6 +248,23 @@ mod tests {
         let again = recover(&path, None).unwrap();
         assert_eq!(again.found, Found::Table(table.clone()));
         assert_eq!(file::read(table).unwrap(), before);
+    }
+
+    #[test]
+    fn presses_are_no_trials() {
+        let folder = tempfile::tempdir().unwrap();
+        let buttons = "[responses]\ndebounce_s = 0.03\nwindow_s = 1.5\nbuttons = { a = { byte = 97 } }\n";
+        let protocol = format!("{}{buttons}", crate::present::protocol::tests::SOUND);
+        let protocol = crate::present::protocol::Protocol::parse(Path::new("p.toml"), &protocol).unwrap();
+        let beginning = journal::Beginning { protocol, ..journals::beginning() };
+        let mut rows = whole();
+        let until = rows.iter().position(|row| matches!(row, Row::Flip { frame: 200, .. })).unwrap();
+        rows.truncate(until);
+        let press = |second: u64| Row::Press { at_ns: Moment((6 + second) * SECOND), button: 0 };
+        rows.splice(2..2, (0..2).map(press));
+        let recovery = recover(&journal(folder.path(), &journals::text(&beginning, &rows)), None).unwrap();
+        assert_eq!(table(&recovery).matches("button_press").count(), 2);
+        assert!(recovery.to_string().contains("recovered 1 of 3 trials"), "{recovery}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The devices of a scanner's room as they are wired, or emulated ones in their place.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 
 use crate::present::clock::Moment;
 use crate::present::display::Display;
 use crate::present::error::Error;
 use crate::present::journal::Journal;
-use crate::present::player;
+use crate::present::player::{self, Arming};
 use crate::present::protocol::Protocol;
 use crate::present::pulses::Expected;
 use crate::present::session::Scanner;
@@ -17,6 +17,9 @@ use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 
 /// From the moment an emulated scanner is told to scan to its first pulse.
 const EMULATED_DELAY_S: f64 = 0.5;
+
+/// From one button to the next that an emulated participant presses in a check, and from the first pulse to the first.
+const EMULATED_PRESS_EVERY_S: f64 = 0.3;
 
 /// What brings pulses and presses.
 pub struct Room {
@@ -78,18 +81,39 @@ impl Room {
         journal: &Journal,
     ) -> Result<(), Error> {
         let Room { devices, emulated } = self;
-        player::perform(protocol, timeline, display, devices, journal, || {
-            if let Some(emulated) = emulated {
+        let emulated = emulated.as_ref();
+        player::perform(protocol, timeline, display, devices, journal, |arming| match (emulated, arming) {
+            (Some(emulated), Arming::Armed) => {
                 emulated.begin(protocol, &protocol.expected_pulses(timeline.volumes()), presses_s);
             }
+            (Some(emulated), Arming::Disarmed) => emulated.stop(),
+            (None, _) => (),
         })
     }
 
-    /// An emulated scanner begins to send these pulses.
-    pub fn start_emulated(&self, protocol: &Protocol, pulses: &Expected) {
-        if let Some(emulated) = &self.emulated {
-            emulated.begin(protocol, pulses, &[]);
+    /// By how much an emulated scanner or its participant was late itself at the most, in seconds.
+    pub fn emulated_late_s(&self) -> Option<f64> {
+        let Emulated { scanner, buttons, .. } = self.emulated.as_ref()?;
+        Some(buttons.iter().chain([scanner]).map(EmulatedBox::most_late_s).fold(0.0, f64::max))
+    }
+
+    /// An emulated scanner begins to send these pulses, and its participant presses each button once: those that are keys
+    /// as `fingers` of the window.
+    pub fn rehearse_all(&self, protocol: &Protocol, pulses: &Expected, fingers: &Sender<KeyPress>) {
+        let Some(emulated) = &self.emulated else { return };
+        let first = Moment::now().plus(EMULATED_DELAY_S);
+        let buttons = protocol.responses.iter().flat_map(|responses| responses.numbered());
+        let mut presses = Vec::new();
+        for (place, (.., button)) in (1..).zip(buttons) {
+            let at = first.plus(EMULATED_PRESS_EVERY_S * f64::from(place));
+            match (button.code(), button.key()) {
+                (Some(code), _) => presses.push((at, code)),
+                // Who holds the other end of the channel hears it, now or not at all.
+                (None, Some(key)) => _ = fingers.send(KeyPress { key, at: Moment::now() }),
+                (None, None) => (),
+            }
         }
+        emulated.send(first, pulses, presses);
     }
 }
 
@@ -97,10 +121,20 @@ impl Emulated {
     fn begin(&self, protocol: &Protocol, expected: &Expected, presses_s: &[f64]) {
         let first = Moment::now().plus(EMULATED_DELAY_S);
         let onset_0 = first.plus(f64::from(protocol.intervals_before_start()) * expected.interval_s);
+        let press = |button: Code| presses_s.iter().map(move |at_s| (onset_0.plus(*at_s), button));
+        self.send(first, expected, self.button.into_iter().flat_map(press).collect());
+    }
+
+    /// No pulse and no press comes any more.
+    fn stop(&self) {
+        self.scanner.send(Vec::new());
+        self.buttons.iter().for_each(|buttons| buttons.send(Vec::new()));
+    }
+
+    /// Pulses from this moment on, and presses at their own.
+    fn send(&self, first: Moment, expected: &Expected, presses: Vec<(Moment, Code)>) {
         let pulse = |place: u32| (first.plus(f64::from(place) * expected.interval_s), self.pulse);
         let mut begins: Vec<(Moment, Code)> = (0..expected.pulses).map(pulse).collect();
-        let press = |button: Code| presses_s.iter().map(move |at_s| (onset_0.plus(*at_s), button));
-        let presses: Vec<(Moment, Code)> = self.button.into_iter().flat_map(press).collect();
         match &self.buttons {
             Some(buttons) => buttons.send(emulated::bytes(&presses)),
             None => begins.extend(presses),

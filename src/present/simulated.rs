@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use crate::present::clock::Moment;
-use crate::present::display::{Answer, Display, Fate, Flip, Scene, Unseen};
+#[cfg(test)]
+use crate::present::display::Wish;
+use crate::present::display::{Answer, Display, Fate, Flip, OperatorKey, Scene, Unseen};
 use crate::present::error::Error;
 use crate::present::pace::Pace;
 #[cfg(test)]
@@ -27,7 +29,7 @@ pub struct SimulatedDisplay {
     answer_lag_s: f64,
     under_way: VecDeque<(Moment, Answer)>,
     is_waited_for: bool,
-    abort_at: Option<Moment>,
+    operator_keys: VecDeque<OperatorKey>,
     /// What was on the screen from when.
     pub shown: Vec<(Moment, Scene)>,
     frames: u64,
@@ -47,7 +49,7 @@ impl SimulatedDisplay {
             answer_lag_s: 0.0,
             under_way: VecDeque::new(),
             is_waited_for: false,
-            abort_at: None,
+            operator_keys: VecDeque::new(),
             shown: Vec::new(),
             frames: 0,
         }
@@ -60,10 +62,10 @@ impl SimulatedDisplay {
         SimulatedDisplay { is_waited_for: true, ..SimulatedDisplay::new(clock, refresh_hz, stalls) }
     }
 
-    /// The user aborts at a moment.
+    /// The operator presses keys, at moments that ascend.
     #[cfg(test)]
-    pub fn abort_at(&mut self, moment: Moment) {
-        self.abort_at = Some(moment);
+    pub fn press(&mut self, keys: &[(Moment, Wish)]) {
+        self.operator_keys.extend(keys.iter().map(|&(at, wish)| OperatorKey { wish, at }));
     }
 
     /// What became of a frame is known only so long after it.
@@ -138,8 +140,12 @@ impl Display for SimulatedDisplay {
         }
     }
 
-    fn abort_asked(&self) -> bool {
-        self.abort_at.is_some_and(|moment| self.clock.get() >= moment)
+    fn operator_key(&mut self) -> Option<OperatorKey> {
+        let now = self.clock.get();
+        if self.operator_keys.front()?.at > now {
+            return None;
+        }
+        self.operator_keys.pop_front()
     }
 }
 

@@ -418,6 +418,30 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_fixation_is_seen_only_where_there_is_one_of_another_colour() {
+        let change = FixationChange { count: 3, duration_s: 0.2, min_distance_s: 2.0, rgb: [0, 255, 0] };
+        let change = Targets::FixationChange(change);
+        let screen = |fixation: &str| -> ScreenSetup {
+            let text = "width_mm = 400.0\ndistance_mm = 1000.0\nimage_size = \"native\"\nbackground = \"mean\"\n";
+            toml::from_str(&format!("{text}{fixation}")).unwrap()
+        };
+        let [none, same, other] = [
+            "",
+            "fixation = { diameter_deg = 0.2, rgb = [0, 255, 0] }",
+            "fixation = { diameter_deg = 0.2, rgb = [255, 0, 0] }",
+        ]
+        .map(screen);
+        assert_eq!(change.can_be_seen(&none).unwrap_err(), "targets.fixation_change needs screen.fixation");
+        assert!(change.can_be_seen(&same).unwrap_err().contains("the colour of the fixation itself"));
+        assert_eq!(change.can_be_seen(&other), Ok(()));
+        // The others are seen on the images.
+        let square = Targets::GreySquare(GreySquare { count: 3, duration_s: 0.5, width: 0.1 });
+        for target in [Targets::OneBack(OneBack { count: 3 }), square] {
+            assert_eq!(target.can_be_seen(&none), Ok(()));
+        }
+    }
+
+    #[test]
     fn targets_that_cannot_be_told_from_the_order_are_refused() {
         let back = Targets::OneBack(OneBack { count: 3 });
         for (order, fits) in [("plain", false), ("type1-index1", false), ("eulerian", true)] {

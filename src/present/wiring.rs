@@ -1,6 +1,7 @@
 //! How a scanner's room is wired: where pulses come from, and the participant's buttons.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -174,15 +175,30 @@ impl Button {
     }
 }
 
+impl fmt::Display for Button {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Button::Byte(byte) => write!(f, "byte {byte:#04x}"),
+            Button::Mask(mask) => write!(f, "mask {mask:#04x}"),
+            Button::Key(key) => write!(f, "key {key:?}"),
+        }
+    }
+}
+
 impl Responses {
-    /// The buttons on serial lines, with their numbers in the order of their names.
+    /// The buttons with their numbers, in the order of their names.
+    pub fn numbered(&self) -> impl Iterator<Item = (u8, &str, Button)> {
+        (0..).zip(&self.buttons).map(|(number, (name, button))| (number, &**name, *button))
+    }
+
+    /// The buttons on serial lines, with their numbers.
     pub fn codes(&self) -> Vec<(Code, u8)> {
-        (0..).zip(self.buttons.values()).filter_map(|(number, button)| Some((button.code()?, number))).collect()
+        self.numbered().filter_map(|(number, _, button)| Some((button.code()?, number))).collect()
     }
 
     /// The buttons that are keys, with their numbers.
     pub fn keys(&self) -> Vec<(char, u8)> {
-        (0..).zip(self.buttons.values()).filter_map(|(number, button)| Some((button.key()?, number))).collect()
+        self.numbered().filter_map(|(number, _, button)| Some((button.key()?, number))).collect()
     }
 
     /// The name of a button by its number.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use crate::present::console::{self, News};
 use crate::present::error::Error;
 use crate::present::journal::{Beginning, Lines, Row, Rows};
-use crate::present::pulses::Expected;
 use crate::study::{self, Progress};
 
 /// How often rows are collected and handed to the disk's thread.
@@ -89,14 +88,7 @@ impl JournalFile {
             let _ = std::fs::remove_file(&self.path);
             return Err(study::Error::File { action: "write", path: self.path, source }.into());
         }
-        Ok(Writer {
-            path: self.path,
-            medium: self.medium,
-            lines,
-            text,
-            expected: beginning.protocol.expected_pulses(beginning.volumes),
-            trials: beginning.trials.len() as u64,
-        })
+        Ok(Writer { path: self.path, medium: self.medium, lines, text, plan: console::Plan::of(beginning) })
     }
 }
 
@@ -106,8 +98,7 @@ pub struct Writer {
     medium: Box<dyn Medium>,
     lines: Lines,
     text: Vec<u8>,
-    expected: Expected,
-    trials: u64,
+    plan: console::Plan,
 }
 
 impl Writer {
@@ -115,7 +106,7 @@ impl Writer {
     /// a second and wherever a run starts or ends with the disk. What the disk does not take is written when it takes
     /// it again, or, when the run is over, to a new folder in `spare`. Returns when the whole journal is on a disk.
     pub fn keep(self, mut rows: Rows, spare: &Path, progress: &dyn Progress) -> Kept {
-        let Writer { path, medium, mut lines, mut text, expected, trials } = self;
+        let Writer { path, medium, mut lines, mut text, plan } = self;
         let (orders, ordered) = channel();
         let (reporter, reports) = channel();
         let begun = text.len() as u64;
@@ -125,7 +116,7 @@ impl Writer {
         });
         std::thread::scope(|scope| {
             let (news, heard) = channel();
-            scope.spawn(move || console::tell(&heard, expected, trials, progress));
+            scope.spawn(move || console::tell(&heard, plan, progress));
             let mut disk = DiskState {
                 path: &path,
                 spare,
@@ -244,6 +235,9 @@ impl DiskState<'_> {
             while Instant::now() < until {
                 self.hear(all);
                 if self.kept == all {
+                    // The file's lock ends with the thread that writes it: only then can the table be made.
+                    drop(self.orders);
+                    while self.reports.recv_timeout(END_PATIENCE).is_ok() {}
                     return Kept::InPlace;
                 }
                 std::thread::sleep(COLLECT_EVERY);

@@ -294,6 +294,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     let (value, verdict, word) = match summary.weights {
         Weights::Trained => ("trained", Good, "from a file of weights"),
         Weights::Untrained => ("untrained", Bad, "for trying out only"),
+        Weights::Module => ("module", Neutral, "its maker knows whether it was trained"),
     };
     let note = format!("{}, weights {}", findings.set.manifest().network.name, brief_hash(&summary.weights_sha256));
     tiles.push(Tile { label: "Network", value: value.into(), note, verdict, word });
@@ -642,6 +643,7 @@ fn facts(findings: &Findings, summary: &Summary) -> Vec<[String; 2]> {
     let weights = match manifest.network.weights {
         Weights::Trained => "trained",
         Weights::Untrained => "UNTRAINED",
+        Weights::Module => "a TorchScript module",
     };
     fact("Network", format!("{}, {weights}", manifest.network.name));
     fact("SHA-256 of the weights", manifest.network.weights_sha256.clone());

@@ -69,7 +69,7 @@ pub struct NetworkRecord {
     pub name: String,
     /// Where its weights come from.
     pub weights: Weights,
-    /// Of all tensors' values, in hexadecimal: the same for the same weights, whatever the file.
+    /// Of all tensors' values, in hexadecimal: the same for the same weights, whatever the file. Of a module its file's bytes.
     pub weights_sha256: String,
 }
 
@@ -81,6 +81,8 @@ pub enum Weights {
     Trained,
     /// Drawn from a seed: no trained network, only good for trying the program out.
     Untrained,
+    /// From a TorchScript module; whether it was trained, its maker knows.
+    Module,
 }
 
 /// How images were synthesized.

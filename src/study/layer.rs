@@ -22,6 +22,12 @@ impl Layer {
         }
     }
 
+    /// The layer that a network calls `name`: what is no letter of ASCII, digit or underscore becomes an underscore, so that
+    /// `layer3.0/conv1:relu` is `layer3_0_conv1_relu`.
+    pub fn of(name: &str) -> Result<Layer, String> {
+        Layer::new(name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.0
@@ -50,5 +56,18 @@ impl From<Layer> for String {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_characters_of_a_name_become_underscores_and_are_left_out_of_its_label() {
+        let layer = Layer::of("layer3.0/conv1:relu é").unwrap();
+        assert_eq!((layer.name(), layer.bids_label().as_str()), ("layer3_0_conv1_relu__", "layer30conv1relu"));
+        assert!(Layer::new("layer3.0").unwrap_err().contains("\"layer3.0\" is no layer name"));
+        assert!(Layer::of("").is_err());
     }
 }

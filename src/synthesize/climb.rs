@@ -44,14 +44,10 @@ impl Climber<'_> {
     pub fn climb(&self) -> Result<Climbed, Error> {
         let stop = StopWish::hear();
         let (seeds, steps) = (&self.recipe.seeds, self.recipe.ascent.steps);
-        let trial_steps = self.recipe.ascent.trial_steps.min(steps);
         let mut trials = Vec::new();
         if seeds.len() > 1 {
             for &seed in seeds {
-                let ascent = self.advance(seed, trial_steps, &stop)?;
-                let score = ascent.score_until(trial_steps);
-                self.progress.say(&format!("seed {}: objective {score:.4} after {trial_steps} steps", seed.0));
-                trials.push(TrialRecord { seed, steps: trial_steps, score });
+                trials.push(self.trial(seed, &stop)?);
             }
         }
         let best = trials.iter().min_by(|a, b| a.score.total_cmp(&b.score));
@@ -65,6 +61,14 @@ impl Climber<'_> {
             trials,
             checks: ascent.checks().to_vec(),
         })
+    }
+
+    /// What a seed comes to in the steps that all of them have.
+    pub fn trial(&self, seed: Seed, stop: &StopWish) -> Result<TrialRecord, Error> {
+        let steps = self.recipe.ascent.trial_steps.min(self.recipe.ascent.steps);
+        let score = self.advance(seed, steps, stop)?.score_until(steps);
+        self.progress.say(&format!("seed {}: objective {score:.4} after {steps} steps", seed.0));
+        Ok(TrialRecord { seed, steps, score })
     }
 
     /// Takes a seed's ascent to this many steps, if it is not there yet.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::study;
+use crate::study::{self, Seed};
 
 /// Why there is no image set, or no network to make it with.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +18,12 @@ pub enum Error {
         /// What is wrong, with the tensor's name.
         what: String,
     },
-    /// A further network that does not answer as its settings say.
+    /// A network's file that does not answer as its settings say.
     #[error("network {}: {what}", path.display())]
-    FurtherNetwork {
+    Network {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the output's number.
+        /// What is wrong, with the output's number or the layer's name.
         what: String,
     },
     /// An image that cannot be measured.
@@ -69,6 +69,14 @@ pub enum Error {
         steps: u32,
         /// What is kept to go on with.
         folder: PathBuf,
+    },
+    /// A seed that the recipe does not have.
+    #[error("the recipe has no seed {}, but {}", seed.0, seeds.iter().map(|seed| seed.0.to_string()).collect::<Vec<_>>().join(", "))]
+    Seed {
+        /// The seed.
+        seed: Seed,
+        /// The recipe's.
+        seeds: Vec<Seed>,
     },
     /// An unfinished synthesis that the user did not ask to go on with, or cannot.
     #[error("{}: {what}", folder.display())]

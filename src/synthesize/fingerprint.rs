@@ -6,7 +6,7 @@ use crate::study::{self, Figures, ImageSet, Output, Progress};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::{self, evaluate};
-use crate::synthesize::network::{Network, Source, Tap, architecture};
+use crate::synthesize::network::{Mapped, Source};
 use crate::synthesize::pngs::{FEWEST, Pngs};
 
 /// What a folder of images was found to be.
@@ -18,14 +18,14 @@ pub struct Measured {
     pub figures: Figures,
 }
 
-/// Measures and judges the PNGs of each of `folders` at `taps`: in the order of their names, all of a folder of one size of
+/// Measures and judges the PNGs of each of `folders` by the layers of a network: in the order of their names, all of a folder of one size of
 /// at least 64 x 64 px. Files that are no PNGs are left behind, and named, unless they are those of an image set.
 ///
 /// Where there is an `out`, the images of the first folder become an image set there, copied byte by byte, with a table of
 /// the comparison if there are others. Nothing is written otherwise.
 pub fn fingerprint(
     folders: &[&Path],
-    taps: &[Tap],
+    mapped: &Mapped,
     weights: &Source,
     computer: &Computer,
     out: Option<&Path>,
@@ -34,25 +34,23 @@ pub fn fingerprint(
     let names = names(folders)?;
     let folders = folders.iter().map(|path| Pngs::read(path, FEWEST, progress)).collect::<Result<Vec<_>, _>>()?;
     let output = out.map(Output::claim).transpose()?;
-    let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer);
+    let network_file = mapped.read(weights, progress)?;
     let (mut measured, mut rsms) = (Vec::new(), Vec::new());
     for (name, folder) in names.into_iter().zip(&folders) {
         let [width, height] = folder.size_px();
+        let network = network_file.network(computer, [width, height])?;
         progress.say(&format!(
-            "{name}: {} images of {width} x {height} px, {} layers of {} ({})",
+            "{name}: {} images of {width} x {height} px, {} layers of {network_file}",
             folder.pictures().len(),
-            taps.len(),
-            architecture::NAME,
-            weights.describe()
+            network.layers().len(),
         ));
         let images = folder.names();
-        let (models, figures) = evaluate(&network, computer, taps, images, folder.pictures(), None, progress)?;
+        let (models, figures) = evaluate(&network, computer, images, folder.pictures(), None, progress)?;
         measured.push(Measured { name, figures });
         rsms.push(models);
     }
     if let Some(output) = output {
-        folders[0].write_set(&output, &rsms[0], measured[0].figures.clone(), parameters.record(), None)?;
+        folders[0].write_set(&output, &rsms[0], measured[0].figures.clone(), network_file.record(), None)?;
         if measured.len() > 1 {
             let names: Vec<&str> = measured.iter().map(|set| set.name.as_str()).collect();
             let figures: Vec<&Figures> = measured.iter().map(|set| &set.figures).collect();

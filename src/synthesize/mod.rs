@@ -22,11 +22,12 @@ mod view;
 use std::path::Path;
 
 use crate::study::{
-    ImageRecord, ImageSet, Manifest, Output, Picture, Progress, Provenance, SynthesisRecord, file, table,
+    ImageRecord, ImageSet, Manifest, NetworkRecord, Output, Picture, Progress, Provenance, Seed, StopWish,
+    SynthesisRecord, TrialRecord, file, table,
 };
 use crate::synthesize::ascent::Identity;
 use crate::synthesize::climb::{Climbed, Climber};
-use crate::synthesize::network::{Network, Parameters, Source, architecture};
+use crate::synthesize::network::Source;
 use crate::synthesize::unfinished::Unfinished;
 
 pub use crate::synthesize::ascent::{Ascent, Standing};
@@ -54,41 +55,42 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<ImageSet, Error> {
     let unfinished = Unfinished::open(out, resume)?;
-    let parameters = weights.load(progress)?;
-    recipe.check_weights(&parameters, weights)?;
-    let network = Network::new(&parameters, computer);
+    let mapped = recipe.mapped();
+    let network_file = mapped.read(weights, progress)?;
+    let record = network_file.record();
+    recipe.check_weights(&record, network_file.described())?;
+    let network = network_file.network(computer, [recipe.size_px; 2])?;
     progress.say(&format!(
-        "{} images of {px} x {px} px, {} layers of {} ({}), {} steps on {} with {} threads; preview: {}",
+        "{} images of {px} x {px} px, {} layers of {network_file}, {} steps on {} with {} threads; preview: {}",
         recipe.images,
-        recipe.layers.len(),
-        architecture::NAME,
-        weights.describe(),
+        network.layers().len(),
         recipe.ascent.steps,
         computer.name(),
         computer.threads,
         unfinished.preview().display(),
         px = recipe.size_px,
     ));
-    let identity = identity(recipe, &parameters, computer);
+    let identity = identity(recipe, &record, computer);
     let climber = Climber { recipe, network: &network, computer, identity, unfinished: &unfinished, progress };
     let climbed = climber.climb()?;
 
     let output = Output::claim(out)?;
-    let files: Vec<String> = (1..=recipe.images).map(|k| format!("image_{k:02}.png")).collect();
+    let digits = recipe.images.to_string().len().max(2);
+    let files: Vec<String> = (1..=recipe.images).map(|k| format!("image_{k:0digits$}.png")).collect();
     for (file, picture) in files.iter().zip(picture::pictures(&climbed.images)) {
         picture.write(&output.path(file))?;
     }
     let pictures = files.iter().map(|file| Picture::read(&output.path(file))).collect::<Result<Vec<_>, _>>()?;
-    let images = files.iter().map(|name| record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
+    let images = files.iter().map(|name| image_record(output.folder(), name)).collect::<Result<Vec<_>, _>>()?;
     let names = images.iter().map(|image| image.name().to_owned()).collect();
     let measuring = computer.measuring();
-    let network = Network::new(&parameters, &measuring);
-    let (taps, seen) = (&recipe.layers, Some(&recipe.views));
-    let (models, figures) = evaluation::evaluate(&network, &measuring, taps, names, &pictures, seen, progress)?;
+    let network = network_file.network(&measuring, [recipe.size_px; 2])?;
+    let seen = Some(&recipe.views);
+    let (models, figures) = evaluation::evaluate(&network, &measuring, names, &pictures, seen, progress)?;
     let manifest = Manifest {
         size_px: [recipe.size_px; 2],
         provenance: Provenance::here(),
-        network: parameters.record(),
+        network: record,
         figures,
         synthesis: Some(synthesis(recipe, computer, &climbed)),
         selection: None,
@@ -102,12 +104,36 @@ pub fn run(
     Ok(set)
 }
 
+/// Takes one of a recipe's seeds through its trial: a part of [`run`] that others may do at the same time for other seeds. The
+/// checkpoint is kept in the folder beside `out`, for a synthesis that goes on from there.
+pub fn trial(
+    recipe: &Recipe,
+    seed: Seed,
+    weights: &Source,
+    computer: &Computer,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<TrialRecord, Error> {
+    if !recipe.seeds.contains(&seed) {
+        return Err(Error::Seed { seed, seeds: recipe.seeds.clone() });
+    }
+    let unfinished = Unfinished::share(out)?;
+    let mapped = recipe.mapped();
+    let network_file = mapped.read(weights, progress)?;
+    let record = network_file.record();
+    recipe.check_weights(&record, network_file.described())?;
+    let network = network_file.network(computer, [recipe.size_px; 2])?;
+    let identity = identity(recipe, &record, computer);
+    let climber = Climber { recipe, network: &network, computer, identity, unfinished: &unfinished, progress };
+    climber.trial(seed, &StopWish::hear())
+}
+
 /// What a checkpoint of this synthesis must agree with; the seed is filled in by whoever uses it.
-fn identity(recipe: &Recipe, parameters: &Parameters, computer: &Computer) -> Identity {
+fn identity(recipe: &Recipe, network: &NetworkRecord, computer: &Computer) -> Identity {
     let text = toml::to_string(&recipe.table()).expect("a table has a text");
     Identity {
         recipe_sha256: file::sha256(text.as_bytes()),
-        weights_sha256: parameters.sha256(),
+        weights_sha256: network.weights_sha256.clone(),
         seed: recipe.seeds[0],
         device: computer.name().into(),
         precision: computer.precision.name().into(),
@@ -143,6 +169,6 @@ fn write_ascent(path: &Path, climbed: &Climbed) -> Result<(), Error> {
 }
 
 /// What `images.toml` says of an image.
-fn record(folder: &Path, name: &str) -> Result<ImageRecord, Error> {
+fn image_record(folder: &Path, name: &str) -> Result<ImageRecord, Error> {
     Ok(ImageRecord { file: name.into(), sha256: file::sha256(&file::read(&folder.join(name))?) })
 }

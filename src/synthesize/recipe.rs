@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
-use crate::study::{Seed, file};
+use crate::study::{self, NetworkRecord, Seed, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::{ModelViews, Parameters, Source, Tap, architecture, check_taps};
+use crate::synthesize::network::{Mapped, MappedModule, ModelViews, Tap, architecture, check_taps};
 use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
@@ -31,12 +31,15 @@ pub struct Recipe {
     /// Width and height of each.
     #[serde(deserialize_with = "size")]
     pub(in crate::synthesize) size_px: u32,
-    /// The layers whose RSMs shall differ.
-    #[serde(deserialize_with = "taps")]
-    pub(in crate::synthesize) layers: Vec<Tap>,
+    /// The layers of GoogLeNet whose RSMs shall differ; absent where another network is mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "taps")]
+    layers: Option<Vec<Tap>>,
     /// The weights that the recipe is meant for: others are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::synthesize) weights_sha256: Option<String>,
+    /// The network that is mapped in place of GoogLeNet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<MappedModule>,
     pub(in crate::synthesize) start: Start,
     pub(in crate::synthesize) parametrization: Parametrization,
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
@@ -54,12 +57,29 @@ pub struct Recipe {
 impl Recipe {
     /// Reads a recipe from a file.
     pub fn read(path: &Path) -> Result<Recipe, Error> {
-        Ok(file::read_toml(path)?)
+        Recipe::parse(path, &file::read_text(path)?)
     }
 
     /// Reads a recipe from text; `name` stands for its file in errors.
     pub fn parse(name: &Path, text: &str) -> Result<Recipe, Error> {
-        Ok(file::parse_toml(name, text)?)
+        let recipe: Recipe = file::parse_toml(name, text)?;
+        let misfit = match (&recipe.layers, &recipe.network) {
+            (None, None) => "expected the `layers` of GoogLeNet, or a [network] in its place",
+            (Some(_), Some(_)) => "`layers` are those of GoogLeNet: a [network] has its own, under [network]",
+            (None, Some(_)) if !recipe.model_views.is_empty() => {
+                "[model_views] disturb GoogLeNet: a [network] has none"
+            }
+            _ => return Ok(recipe),
+        };
+        Err(study::Error::content(name, misfit).into())
+    }
+
+    /// The network that is mapped, and its layers whose RSMs shall differ.
+    pub fn mapped(&self) -> Mapped {
+        match (&self.network, &self.layers) {
+            (Some(module), _) => Mapped::Module(module.clone()),
+            (None, layers) => Mapped::GoogLeNet(layers.clone().expect("checked where it was read")),
+        }
     }
 
     /// The same recipe with one seed in place of its own.
@@ -67,12 +87,17 @@ impl Recipe {
         Recipe { seeds: vec![seed], ..self }
     }
 
-    /// Refuses weights that the recipe is not meant for.
-    pub(in crate::synthesize) fn check_weights(&self, parameters: &Parameters, source: &Source) -> Result<(), Error> {
-        let found = parameters.sha256();
+    /// The seeds that are tried.
+    pub fn seeds(&self) -> &[Seed] {
+        &self.seeds
+    }
+
+    /// Refuses weights, or a module, that the recipe is not meant for.
+    pub(in crate::synthesize) fn check_weights(&self, network: &NetworkRecord, described: &str) -> Result<(), Error> {
+        let found = &network.weights_sha256;
         match &self.weights_sha256 {
-            Some(expected) if *expected != found => {
-                Err(Error::OtherWeights { weights: source.describe(), expected: expected.clone(), found })
+            Some(expected) if expected != found => {
+                Err(Error::OtherWeights { weights: described.into(), expected: expected.clone(), found: found.clone() })
             }
             _ => Ok(()),
         }
@@ -113,8 +138,8 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     checked(deserializer, "64 to 4096 pixels", |px| (architecture::SMALLEST_PX..=4096).contains(px))
 }
 
-fn taps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tap>, D::Error> {
+fn taps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Tap>>, D::Error> {
     let taps = Vec::<Tap>::deserialize(deserializer)?;
     check_taps(&taps).map_err(D::Error::custom)?;
-    Ok(taps)
+    Ok(Some(taps))
 }

@@ -11,7 +11,7 @@ use crate::study::{ImageSet, Output, Progress, Seed, SelectionRecord, Stage, Str
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::{evaluate, measure};
-use crate::synthesize::network::{Network, Source, Tap, architecture};
+use crate::synthesize::network::{Mapped, Source};
 use crate::synthesize::objective::Objective;
 use crate::synthesize::pngs::{FEWEST, Pngs};
 use crate::synthesize::recipe::Recipe;
@@ -38,7 +38,7 @@ pub struct Selection {
     pub images: usize,
     /// All chance of the search comes from it.
     pub seed: Seed,
-    layers: Vec<Tap>,
+    mapped: Mapped,
     objective: Objective,
 }
 
@@ -48,7 +48,7 @@ impl Selection {
         Selection {
             images: recipe.images as usize,
             seed: recipe.seeds[0],
-            layers: recipe.layers.clone(),
+            mapped: recipe.mapped(),
             objective: recipe.objective.clone(),
         }
     }
@@ -67,31 +67,29 @@ pub fn select(
 ) -> Result<ImageSet, Error> {
     let output = Output::claim(out)?;
     let pngs = Pngs::read(folder, selection.images.max(FEWEST), progress)?;
-    let parameters = weights.load(progress)?;
-    let network = Network::new(&parameters, computer);
+    let network_file = selection.mapped.read(weights, progress)?;
     let [width, height] = pngs.size_px();
+    let network = network_file.network(computer, [width, height])?;
     let candidates = pngs.pictures().len();
     progress.say(&format!(
-        "{} of {candidates} images of {width} x {height} px, {} layers of {} ({})",
+        "{} of {candidates} images of {width} x {height} px, {} layers of {network_file}",
         selection.images,
-        selection.layers.len(),
-        architecture::NAME,
-        weights.describe()
+        network.layers().len(),
     ));
-    let models = measure(&network, computer, &selection.layers, pngs.names(), pngs.pictures(), progress)?;
+    let models = measure(&network, computer, pngs.names(), pngs.pictures(), progress)?;
     let objective = |rsms: &[Vec<f64>]| selection.objective.plain_value(rsms);
     let best = search(models.rsms(), selection.images, selection.seed, &objective, progress);
 
     let chosen = pngs.only(&best.members);
     let pictures = chosen.pictures();
-    let (models, figures) = evaluate(&network, computer, &selection.layers, chosen.names(), pictures, None, progress)?;
+    let (models, figures) = evaluate(&network, computer, chosen.names(), pictures, None, progress)?;
     let record = SelectionRecord {
         candidates: candidates as u32,
         seed: selection.seed,
         objective: toml::Table::try_from(&selection.objective).expect("an objective is a table"),
         value: best.value,
     };
-    chosen.write_set(&output, &models, figures, parameters.record(), Some(record))?;
+    chosen.write_set(&output, &models, figures, network_file.record(), Some(record))?;
     Ok(ImageSet::load(&output.finish()?)?)
 }
 

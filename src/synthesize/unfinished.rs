@@ -12,7 +12,7 @@ const SUFFIX: &str = ".unfinished";
 /// How the names of files begin that a program was killed while writing.
 const PARTIAL: &str = ".partial-";
 
-/// The folder of a synthesis under way. One process holds it at a time.
+/// The folder of a synthesis under way. One process holds it at a time, or several that share it.
 #[derive(Debug)]
 pub struct Unfinished {
     folder: PathBuf,
@@ -24,6 +24,21 @@ pub struct Unfinished {
 impl Unfinished {
     /// The folder for the image set `out`, which must not exist. Where an earlier synthesis left one, `resume` is needed.
     pub fn open(out: &Path, resume: bool) -> Result<Unfinished, Error> {
+        let unfinished = Unfinished::hold(out, File::try_lock)?;
+        unfinished.sweep()?;
+        if !resume && unfinished.entries()?.next().is_some() {
+            return Err(unfinished
+                .wrong("a synthesis was stopped here: go on with --resume, or remove this folder to begin anew"));
+        }
+        Ok(unfinished)
+    }
+
+    /// The same folder for one of several processes that each have a seed of their own.
+    pub fn share(out: &Path) -> Result<Unfinished, Error> {
+        Unfinished::hold(out, File::try_lock_shared)
+    }
+
+    fn hold(out: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Unfinished, Error> {
         if std::fs::symlink_metadata(out).is_ok() && !is_empty_folder(out) {
             return Err(study::Error::Exists(out.into()).into());
         }
@@ -35,22 +50,19 @@ impl Unfinished {
         name.push(SUFFIX);
         let folder = out.with_file_name(name);
         let made = MadeFolders::make(&folder)?;
-        let wrong = |what: &str| Error::Unfinished { folder: folder.clone(), what: what.into() };
         // The lock is on the folder itself, so that nothing is left of it.
-        let lock = File::open(&folder).map_err(study::Error::file("open", &folder))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(wrong("another synthesis is at work here")),
-            Err(TryLockError::Error(source)) => return Err(study::Error::file("lock", &folder)(source).into()),
+        let file = File::open(&folder).map_err(study::Error::file("open", &folder))?;
+        let locked = lock(&file);
+        let unfinished = Unfinished { folder, _lock: file, _made: made };
+        match locked {
+            Ok(()) => Ok(unfinished),
+            Err(TryLockError::WouldBlock) => Err(unfinished.wrong("another synthesis is at work here")),
+            Err(TryLockError::Error(source)) => Err(study::Error::file("lock", &unfinished.folder)(source).into()),
         }
-        let unfinished = Unfinished { folder: folder.clone(), _lock: lock, _made: made };
-        unfinished.sweep()?;
-        if !resume && unfinished.entries()?.next().is_some() {
-            return Err(wrong(
-                "a synthesis was stopped here: go on with --resume, or remove this folder to begin anew",
-            ));
-        }
-        Ok(unfinished)
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::Unfinished { folder: self.folder.clone(), what: what.into() }
     }
 
     /// The folder.
@@ -110,6 +122,18 @@ mod tests {
         assert!(second.contains("another synthesis is at work"), "{second}");
         drop(first);
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn trials_share_the_folder_and_nobody_else_does() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("set");
+        let trials = [Unfinished::share(&out).unwrap(), Unfinished::share(&out).unwrap()];
+        assert!(Unfinished::open(&out, true).is_err());
+        drop(trials);
+        let whole = Unfinished::open(&out, true).unwrap();
+        assert!(Unfinished::share(&out).is_err());
+        drop(whole);
     }
 
     #[test]

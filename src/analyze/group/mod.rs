@@ -11,6 +11,7 @@ mod null;
 pub(super) mod one_sample;
 pub(super) mod overlap;
 pub(super) mod participants;
+mod parts;
 pub(super) mod plan;
 mod sign_flip;
 mod specificity;
@@ -27,16 +28,19 @@ pub use flips::Flips;
 pub use null::Null;
 pub use one_sample::{Covariates, OneSample, Resampled};
 pub use overlap::{Overlap, OverlapPlan, Threshold};
+pub use parts::PartOf;
 pub use plan::GroupPlan;
-pub use sign_flip::{Corrected, Nulls, SignFlip, Tail, Tested};
+pub use sign_flip::{Corrected, FlipPart, Nulls, SignFlip, Tail, Tested};
 pub use specificity::{BestLayer, best_layer, layer_gradient, selectivity};
 pub use summary::{BestSummary, GroupMember, GroupSummary, MapSummary, OverlapSummary, PSummary};
 pub use tfce::{Tfce, TfceExponents, TfceScratch};
 
 use crate::analyze::error::Error;
+use crate::analyze::finished;
 use crate::analyze::group::files::{SpecificityMaps, TestedMap};
 use crate::analyze::group::overlap::OverlapEstimate;
 use crate::analyze::group::participants::GroupMaps;
+use crate::analyze::group::parts::Parts;
 use crate::analyze::plan::Plan;
 use crate::analyze::threads;
 use crate::rsa::pairs;
@@ -58,89 +62,144 @@ pub struct GroupRequest {
 
 /// Tests the participants' maps. All files are read and held against each other first; the folder of the group below
 /// `request.output` is claimed, and appears whole when everything is done.
-pub fn run(plan: &Plan, request: &GroupRequest, progress: &dyn Progress) -> Result<GroupSummary, Error> {
-    let Some(group) = &plan.group else {
-        return Err(Error::Request(
-            "the plan has no [group] section, which says how participants are brought together".into(),
-        ));
-    };
-    let name = plan.maps_name();
-    // A t needs a degree of freedom.
-    let fewest = 2 + group.covariates.len();
-    let maps =
-        GroupMaps::read(&request.output, &request.participants, Some(&name), group.reading, fewest, group.fisher_z)?;
-    if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
-        let what = "was made by another plan than the one given: only its [group] section may differ";
-        return Err(Error::misfit(&maps.participants[0].summary, what));
+///
+/// The sign flips may have been done before, in so many parts: see [`part`]. `None` where the group is there already, made of
+/// the same by the same plan.
+pub fn run(
+    plan: &Plan,
+    request: &GroupRequest,
+    parts: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<Option<GroupSummary>, Error> {
+    let question = Question::read(plan, request, progress)?;
+    if finished::group_is_finished(&question.summary(request), plan, &question.members())? {
+        progress.say("the group is done already, and made of the same: skipped");
+        return Ok(None);
     }
-    let layers = maps.layers.clone();
-    let place = |layer: &Layer| {
-        let found = layers.iter().position(|other| other == layer);
-        found.ok_or_else(|| Error::Request(format!("the plan's contrasts name {layer}, of which there are no maps")))
-    };
-    let contrasts =
-        group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;
-    let covariates = participants::covariates(&request.bids, &group.covariates, &maps.labels())?;
-    let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
-    progress.say(&in_words(group, &maps, &flips));
-
-    let output = Output::claim(&request.output.join(group.folder()))?;
+    let parts = parts.map(|of| Parts::read(&question, request, of)).transpose()?;
+    let output = Output::claim(&request.output.join(question.group.folder()))?;
     let pool = threads::pool(request.threads)?;
-    let summary = pool.install(|| analyze(plan, group, maps, &covariates, &contrasts, &flips, &output, progress))?;
+    let summary = pool.install(|| analyze(question, parts.as_ref(), &output, progress))?;
     output.finish()?;
+    if let Some(parts) = parts {
+        parts.remove()?;
+    }
     describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
-    Ok(summary)
+    Ok(Some(summary))
 }
 
-#[expect(clippy::too_many_arguments, reason = "they are the parts of one question, and only `run` has them")]
-fn analyze(
+/// Does one part of the sign flips, of which there are so many, and writes down what it comes to in a folder beside that of
+/// the group. When all are there, [`run`] puts them together: to the same numbers as it comes to by itself.
+pub fn part(
     plan: &Plan,
-    group: &GroupPlan,
+    request: &GroupRequest,
+    part: PartOf,
+    progress: &dyn Progress,
+) -> Result<std::path::PathBuf, Error> {
+    let question = Question::read(plan, request, progress)?;
+    let pool = threads::pool(request.threads)?;
+    pool.install(|| parts::write(question, request, part, progress))
+}
+
+/// What is asked of whom.
+struct Question<'a> {
+    plan: &'a Plan,
+    group: &'a GroupPlan,
     maps: GroupMaps,
-    covariates: &Covariates,
-    contrasts: &[[usize; 2]],
-    flips: &Flips,
+    covariates: Covariates,
+    contrasts: Vec<[usize; 2]>,
+    flips: Flips,
+}
+
+impl<'a> Question<'a> {
+    /// Reads the maps, and holds them against each other and the plan.
+    fn read(plan: &'a Plan, request: &GroupRequest, progress: &dyn Progress) -> Result<Question<'a>, Error> {
+        let Some(group) = &plan.group else {
+            return Err(Error::Request(
+                "the plan has no [group] section, which says how participants are brought together".into(),
+            ));
+        };
+        let name = plan.maps_name();
+        // A t needs a degree of freedom.
+        let fewest = 2 + group.covariates.len();
+        let (folder, chosen) = (&request.output, &request.participants);
+        let maps = GroupMaps::read(folder, chosen, Some(&name), group.reading, fewest, group.fisher_z)?;
+        if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
+            let what = "was made by another plan than the one given: only its [group] section may differ";
+            return Err(Error::misfit(&maps.participants[0].summary, what));
+        }
+        let layers = &maps.layers;
+        let place = |layer: &Layer| {
+            let found = layers.iter().position(|other| other == layer);
+            found
+                .ok_or_else(|| Error::Request(format!("the plan's contrasts name {layer}, of which there are no maps")))
+        };
+        let contrasts =
+            group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;
+        let covariates = participants::covariates(&request.bids, &group.covariates, &maps.labels())?;
+        let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
+        progress.say(&in_words(group, &maps, &flips));
+        Ok(Question { plan, group, maps, covariates, contrasts, flips })
+    }
+
+    /// Where the figures of the group are, when it is done.
+    fn summary(&self, request: &GroupRequest) -> PathBuf {
+        request.output.join(self.group.folder()).join(files::summary_name(&self.plan.maps_name()))
+    }
+
+    fn members(&self) -> Vec<GroupMember> {
+        let labels = self.maps.labels().into_iter().cloned();
+        let hashes = self.maps.participants.iter().map(|participant| participant.summary_sha256.clone());
+        labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect()
+    }
+
+    /// How all maps are tested.
+    fn test<'t>(&self, neighbours: &'t Neighbours, tail: Tail) -> SignFlip<'t> {
+        let tfce = self.group.tfce.map(|exponents| Tfce::new(neighbours, exponents));
+        SignFlip { neighbours, tail, tfce, cluster_t: self.group.cluster_t }
+    }
+}
+
+fn analyze(
+    question: Question,
+    parts: Option<&Parts>,
     output: &Output,
     progress: &dyn Progress,
 ) -> Result<GroupSummary, Error> {
-    let (mask, layers, labels) = (maps.mask.clone(), maps.layers.clone(), maps.labels().into_iter().cloned());
-    let hashes = maps.participants.iter().map(|participant| participant.summary_sha256.clone());
-    let members = labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect();
+    let (mask, layers) = (question.maps.mask.clone(), question.maps.layers.clone());
+    let neighbours = Neighbours::new(&mask, question.group.connectivity);
+    let [of_layer, of_contrast] = [question.group.tail, Tail::Both].map(|tail| question.test(&neighbours, tail));
+    let members = question.members();
+    let Question { plan, group, maps, covariates, contrasts, flips } = question;
     let [image_set_sha256, models_sha256] = maps.models().map(|sha256| sha256.map(str::to_owned));
     let (emulated, second_order) = (maps.emulated(), maps.second_order);
     let (missing_voxels, constant_voxels) = (maps.missing_voxels, maps.constant_voxels);
-    let samples = maps.samples(covariates);
+    let samples = maps.samples(&covariates);
     let degrees_of_freedom = samples[0].degrees_of_freedom();
 
-    let neighbours = Neighbours::new(&mask, group.connectivity);
-    let test = |tail: Tail| SignFlip {
-        neighbours: &neighbours,
-        tail,
-        tfce: group.tfce.map(|exponents| Tfce::new(&neighbours, exponents)),
-        cluster_t: group.cluster_t,
-    };
     let stage = progress.stage("sign flips", (flips.len() * (layers.len() + contrasts.len())) as u64);
-    let alone = |name: String, label: String, sample: &OneSample, tail: Tail| Alone {
-        name,
-        label,
-        means: sample.means(),
-        tested: test(tail).test(sample, flips, &*stage),
+    let tested = |map: usize, sample: &OneSample, test: &SignFlip| match parts {
+        Some(parts) => Ok(test.of_parts(sample, &flips, parts.of_map(map, sample.voxels(), &flips)?)),
+        None => Ok::<_, Error>(test.test(sample, &flips, &*stage)),
     };
-    let of_layer =
-        |(layer, sample): (&Layer, &OneSample)| alone(layer.to_string(), layer.bids_label(), sample, group.tail);
-    let of_layers: Vec<Alone> = layers.iter().zip(&samples).map(of_layer).collect();
-    let of_contrast = |&[a, b]: &[usize; 2]| {
-        let (first, second) = (&layers[a], &layers[b]);
+    let mut of_layers = Vec::new();
+    for (map, (layer, sample)) in layers.iter().zip(&samples).enumerate() {
+        let (name, label) = (layer.to_string(), layer.bids_label());
+        of_layers.push(Alone { name, label, means: sample.means(), tested: tested(map, sample, &of_layer)? });
+    }
+    let mut of_contrasts = Vec::new();
+    for (map, &[a, b]) in contrasts.iter().enumerate() {
+        let (first, second, sample) = (&layers[a], &layers[b], samples[a].less(&samples[b]));
         let label = format!("{}vs{}", first.bids_label(), second.bids_label());
-        alone(format!("{first} - {second}"), label, &samples[a].less(&samples[b]), Tail::Both)
-    };
-    let of_contrasts: Vec<Alone> = contrasts.iter().map(of_contrast).collect();
+        let (name, map) = (format!("{first} - {second}"), layers.len() + map);
+        of_contrasts.push(Alone { name, label, means: sample.means(), tested: tested(map, &sample, &of_contrast)? });
+    }
     drop(stage);
 
     let means: Vec<&[f64]> = of_layers.iter().map(|map| map.means.as_slice()).collect();
-    let specificity = specificity_maps(&samples, &means, flips, progress);
+    let specificity = specificity_maps(&samples, &means, &flips, progress);
     let best = best_summary(&layers, &specificity, group.alpha);
-    let (critical_t, overlap) = overlap_of(group, &samples, &of_layers, flips, progress);
+    let (critical_t, overlap) = overlap_of(group, &samples, &of_layers, &flips, progress);
 
     let mut tested = corrected(of_layers, group.tail);
     let count = tested.len();

@@ -1,5 +1,6 @@
 //! Sign-flip tests: what of a group's t map stands out from the t maps of participants with random signs.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -82,9 +83,18 @@ pub struct Corrected {
     pub mass: Vec<f64>,
 }
 
+/// What some of the flips of a sample have come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlipPart {
+    /// Of each flip, in order.
+    pub(super) largest: Vec<Largest>,
+    /// For each voxel how many of the flips reach its t.
+    pub(super) counts: Vec<u32>,
+}
+
 /// The largest statistics of one flip.
-#[derive(Clone, Copy, Debug, Default)]
-struct Largest {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Largest {
     t: f64,
     tfce: f64,
     extent: f64,
@@ -112,13 +122,18 @@ impl Tail {
 impl SignFlip<'_> {
     /// Tests a sample, on the threads of the current pool; `stage` hears of each flip.
     pub fn test(&self, sample: &OneSample, flips: &Flips, stage: &dyn Stage) -> Tested {
+        self.of_parts(sample, flips, vec![self.part(sample, flips, 0..flips.len(), stage)])
+    }
+
+    /// What some of the flips come to, on the threads of the current pool; `stage` hears of each.
+    pub fn part(&self, sample: &OneSample, flips: &Flips, part: Range<usize>, stage: &dyn Stage) -> FlipPart {
         assert_eq!(sample.participants(), flips.participants(), "flips of the sample's participants");
         let t = sample.t(&flips.signs(0));
         let counts = Mutex::new(vec![0_u32; sample.voxels()]);
         let least: Vec<f64> = t.iter().map(|&t| self.tail.reach(t) - EQUAL).collect();
-        let chunks = (0..flips.len()).step_by(CHUNK).collect::<Vec<_>>().into_par_iter();
+        let chunks = part.clone().step_by(CHUNK).collect::<Vec<_>>().into_par_iter();
         let largest = chunks.map_init(Default::default, |(maps, scratch): &mut (Vec<Vec<f64>>, TfceScratch), from| {
-            let signs: Vec<Vec<f64>> = (from..flips.len().min(from + CHUNK)).map(|flip| flips.signs(flip)).collect();
+            let signs: Vec<Vec<f64>> = (from..part.end.min(from + CHUNK)).map(|flip| flips.signs(flip)).collect();
             maps.resize(signs.len(), Vec::new());
             sample.t_of_flips(&signs, maps);
             {
@@ -133,8 +148,23 @@ impl SignFlip<'_> {
             stage.advance(largest.len() as u64);
             largest
         });
-        let largest: Vec<Largest> = largest.collect::<Vec<_>>().concat();
-        let counts = counts.into_inner().expect("no panic while counting");
+        let largest = largest.collect::<Vec<_>>().concat();
+        FlipPart { largest, counts: counts.into_inner().expect("no panic while counting") }
+    }
+
+    /// Tests a sample by what all flips have come to, in parts that follow each other.
+    ///
+    /// # Panics
+    /// If the parts are not all flips, or of another sample.
+    pub fn of_parts(&self, sample: &OneSample, flips: &Flips, parts: Vec<FlipPart>) -> Tested {
+        let t = sample.t(&flips.signs(0));
+        let mut counts = vec![0; sample.voxels()];
+        for part in &parts {
+            assert_eq!(part.counts.len(), counts.len(), "parts of the sample");
+            counts.iter_mut().zip(&part.counts).for_each(|(all, part)| *all += part);
+        }
+        let largest: Vec<Largest> = parts.into_iter().flat_map(|part| part.largest).collect();
+        assert_eq!(largest.len(), flips.len(), "all flips");
 
         let null = |of: fn(&Largest) -> f64| Null::new(largest.iter().map(of).collect());
         let nulls = Nulls {

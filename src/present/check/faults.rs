@@ -25,7 +25,7 @@ use crate::present::recover::{self, Found};
 use crate::present::simulated::SimulatedDisplay;
 use crate::present::timeline::Timeline;
 use crate::present::trigger::Devices;
-use crate::present::trigger::emulated::EmulatedBox;
+use crate::present::trigger::emulated::{EmulatedBox, without_heirs};
 use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 use crate::present::writer::{JournalFile, Kept, Medium};
 use crate::study::bids::RunName;
@@ -147,7 +147,8 @@ fn face(folder: &Path, number: u32, mishap: &Mishap) -> Finding {
         what = match make(&folder.join(format!("{number}-{attempt}"))) {
             Ok((true, seen)) if attempt == 1 => return Finding::pass(name, format!("{promise}: {seen}")),
             Ok((true, seen)) => {
-                return Finding::pass(name, format!("{promise}: {seen} (attempt {attempt}: a busy machine)"));
+                let before = format!("attempt {attempt}, a busy machine; the one before: {what}");
+                return Finding::pass(name, format!("{promise}: {seen} ({before})"));
             }
             Ok((false, seen)) => seen,
             Err(error) => with_causes(&error),
@@ -248,7 +249,7 @@ fn full_disk_to_the_end(dataset: &Path) -> Seen {
     })?;
     let Kept::Spare(journal) = kept else { return Ok((false, "nobody noticed that the disk was full".into())) };
     let cut = std::fs::metadata(attempt.journal()).map_or(0, |file| file.len());
-    recover::recover(&journal, Some(dataset))?;
+    without_heirs(|| recover::recover(&journal, Some(dataset)))?;
     let run = Recorded::of(&attempt)?;
     Ok((run.is_whole() && cut > 0, format!("{run}, of which the full disk had {cut} bytes")))
 }
@@ -273,15 +274,12 @@ fn killed(folder: &Path) -> Seen {
 fn kill_and_recover(folder: &Path, kill: u32) -> Result<(f64, usize), Error> {
     let dataset = folder.join(format!("killed-{kill}"));
     let program = std::env::current_exe().map_err(study::Error::file("find", "this program"))?;
-    let mut running = Command::new(&program)
-        .args(["check", "--faults", "--until-killed"])
-        .arg(&dataset)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(study::Error::file("start", program))?;
+    // Named before there is one.
     let attempt = Attempt::next(&dataset, &run_name())?;
+    let mut command = Command::new(&program);
+    command.args(["check", "--faults", "--until-killed"]).arg(&dataset);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = without_heirs(|| command.spawn()).map_err(study::Error::file("start", program))?;
     let journal = attempt.journal();
     let until = Instant::now() + PATIENCE;
     while std::fs::metadata(&journal).map_or(true, |file| file.len() == 0) && Instant::now() < until {
@@ -373,7 +371,7 @@ impl Rehearsal {
         spare: &Path,
         operator: &dyn Progress,
     ) -> Result<Kept, Error> {
-        let Disturbance { pulses_s, stalls, unplugged_after_s } = disturbance;
+        let Disturbance { mut pulses_s, stalls, unplugged_after_s } = disturbance;
         let scanner = EmulatedBox::new(&[])?;
         let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
         let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(PULSE) });
@@ -384,9 +382,10 @@ impl Rehearsal {
         let (journal, rows) = journal::journal();
         std::thread::scope(|scope| {
             let writing = scope.spawn(|| writer.keep(rows, spare, operator));
-            let armed = || {
+            // Nobody is there who would have it armed anew.
+            let armed = |_| {
                 let first = Moment::now().plus(DELAY_S);
-                let pulses_s = pulses_s.unwrap_or_else(|| self.pulses_s());
+                let pulses_s = pulses_s.take().unwrap_or_else(|| self.pulses_s());
                 if let Some(scanner) = &plugged_in {
                     scanner.send(pulses_s.into_iter().map(|at_s| (first.plus(at_s), PULSE)).collect());
                 }
@@ -470,7 +469,8 @@ struct Recorded {
 impl Recorded {
     /// Makes the table from the journal, if that was not done.
     fn of(attempt: &Attempt) -> Result<Recorded, Error> {
-        recover::make_table(attempt)?;
+        // Until it is another program a process that was started holds the lock of every journal.
+        without_heirs(|| recover::make_table(attempt))?;
         let table = attempt.table();
         let facts = RunFacts::read(&table.with_extension("json"))?;
         let facts = facts.ok_or_else(|| study::Error::content(&table, "its sidecar is missing"))?;
@@ -549,8 +549,12 @@ mod tests {
 
     #[test]
     fn a_fault_that_is_found_the_second_time_says_that_the_machine_is_busy() {
-        let second = |folder: &Path| Ok((folder.ends_with("0-2"), "seen".into()));
+        let second =
+            |folder: &Path| Ok(if folder.ends_with("0-2") { (true, "seen".into()) } else { (false, "a stall".into()) });
         let finding = face(Path::new("/d"), 0, &Mishap { name: "x", promise: "it is found", make: second });
-        assert_eq!(finding, Finding::pass("x", "it is found: seen (attempt 2: a busy machine)"));
+        assert_eq!(
+            finding,
+            Finding::pass("x", "it is found: seen (attempt 2, a busy machine; the one before: a stall)")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The gate: everything that a session needs, looked at in the order in which an operator would put it right.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::present::attempt;
 use crate::present::check::finding::{Finding, Judgement, with_causes};
 use crate::present::check::machine;
 use crate::present::check::scanner::{self, Heard};
-use crate::present::check::screen::{self, Refreshes, Ruler};
+use crate::present::check::screen::{self, Ruler};
 use crate::present::clock::Moment;
 use crate::present::disk_space;
 use crate::present::display::{Display, DisplayFacts, Scene};
@@ -68,6 +69,8 @@ struct Record<'a> {
     image_set_sha256: Option<&'a str>,
     display: &'a Option<DisplayFacts>,
     trigger: &'a Option<Heard>,
+    /// How often each button was pressed.
+    buttons: BTreeMap<&'a str, u32>,
     fit: Option<GridFit>,
     protocol: &'a Protocol,
 }
@@ -75,6 +78,10 @@ struct Record<'a> {
 /// Looks at everything and tells each finding when it is known. To be called from the main thread, once in a process: that
 /// is where windows are made.
 pub fn gate(gate: &Gate, progress: &dyn Progress, tell: &mut dyn FnMut(&Finding)) -> Result<Passage, Error> {
+    if let Some(dataset) = gate.dataset {
+        // Better now than when the record is to be kept.
+        disk_space::require_place(&dataset.join(attempt::RECORDS))?;
+    }
     let mut findings = Vec::new();
     let mut found = |finding: Finding| {
         tell(&finding);
@@ -97,11 +104,19 @@ pub fn gate(gate: &Gate, progress: &dyn Progress, tell: &mut dyn FnMut(&Finding)
         image_set_sha256: gate.images.as_ref().ok().map(ImageSet::sha256),
         display: &display,
         trigger: &trigger,
+        buttons: pressed(gate.protocol, trigger.as_ref()),
         fit,
         protocol: gate.protocol,
     };
     let record = gate.dataset.map(|dataset| keep(dataset, &record)).transpose()?;
     Ok(Passage { findings, record })
+}
+
+/// How often each button of a protocol was pressed.
+fn pressed<'a>(protocol: &'a Protocol, heard: Option<&Heard>) -> BTreeMap<&'a str, u32> {
+    let count = |number: u8| heard.and_then(|heard| heard.presses.get(&number)).copied().unwrap_or(0);
+    let buttons = protocol.responses.iter().flat_map(|responses| responses.numbered());
+    buttons.map(|(number, name, _)| (name, count(number))).collect()
 }
 
 fn images(images: &Result<ImageSet, study::Error>) -> Finding {
@@ -120,6 +135,9 @@ fn images(images: &Result<ImageSet, study::Error>) -> Finding {
     }
 }
 
+/// The keys that the window hears, from where they are pressed to where they are listened to.
+type Keys = (Sender<KeyPress>, Receiver<KeyPress>);
+
 type InTheRoom = (Option<DisplayFacts>, Option<Timeline>, Option<Heard>, Option<GridFit>);
 
 /// Looks at the screen and listens to the scanner.
@@ -129,9 +147,11 @@ fn room(gate: &Gate, progress: &dyn Progress, found: &mut dyn FnMut(Finding)) ->
         Screen::Virtual => Some(VirtualDisplay::start()?),
         Screen::Fullscreen(_) | Screen::Windowed => None,
     };
-    found(machine::window_system(gate.screen, |name| std::env::var(name).ok()));
-    let (presses, heard) = channel();
-    let mut window = match Window::open(gate.screen, presses) {
+    let (fingers, heard) = channel();
+    let opened = Window::open(gate.screen, fingers.clone());
+    let system = opened.as_ref().ok().and_then(Window::system);
+    found(machine::window_system(gate.screen, system, |name| std::env::var(name).ok()));
+    let mut window = match opened {
         Ok(window) => Some(window),
         Err(error) => {
             let advice = "start this on the computer's own screen, or rehearse with --virtual-display";
@@ -144,7 +164,7 @@ fn room(gate: &Gate, progress: &dyn Progress, found: &mut dyn FnMut(Finding)) ->
         None => None,
     };
     let display = window.as_ref().map(|window| window.facts().clone());
-    let (trigger, fit) = listen_to(gate, window, heard, progress, found)?;
+    let (trigger, fit) = listen_to(gate, window, (fingers, heard), progress, found)?;
     Ok((display, timeline, trigger, fit))
 }
 
@@ -169,9 +189,8 @@ fn look_at(window: &mut Window, gate: &Gate, found: &mut dyn FnMut(Finding)) -> 
     }
     window.find_pace()?;
     let facts = window.facts().clone();
-    let refreshes = Refreshes::measure(window, facts.refresh_hz)?;
-    found(screen::refresh(&facts, &refreshes));
-    found(screen::late_frames(&refreshes));
+    found(screen::refresh(&facts, &gate.scanner));
+    found(screen::late_frames(window, facts.refresh_hz)?);
     found(screen::dropped_frame(window, facts.refresh_hz)?);
     let timeline = gate.images.as_ref().ok().map(|images| plan(protocol, images, facts.refresh_hz));
     if let Some(timeline) = &timeline {
@@ -192,11 +211,11 @@ fn plan(protocol: &Protocol, images: &ImageSet, refresh_hz: f64) -> Result<Timel
     Timeline::plan(protocol, &order::draw(&names, protocol, Seed(0), &run)?, refresh_hz)
 }
 
-/// Waits for some pulses, with the ruler on the screen.
+/// Waits for some pulses and for each button, with the ruler on the screen; then for the operator to be done with that.
 fn listen_to(
     gate: &Gate,
     mut window: Option<Window>,
-    presses: std::sync::mpsc::Receiver<KeyPress>,
+    keys: Keys,
     progress: &dyn Progress,
     found: &mut dyn FnMut(Finding),
 ) -> Result<(Option<Heard>, Option<GridFit>), Error> {
@@ -206,15 +225,38 @@ fn listen_to(
     {
         found(machine::latency_timer(Path::new(machine::SYS), Path::new(&port)));
     }
-    let mut room = match Room::connect(protocol, &gate.scanner, presses) {
-        Ok(room) => room,
+    let (fingers, presses) = keys;
+    let heard = match Room::connect(protocol, &gate.scanner, presses) {
+        Ok(room) => listen_in(room, &fingers, gate, &mut window, progress, found)?,
         Err(error) => {
             let advice =
                 "plug the box in; look for its name in /dev, and name it in the protocol or with --trigger-port";
             found(Finding::fail("trigger", with_causes(&error), advice));
-            return Ok((None, None));
+            (None, None)
         }
     };
+    // Nobody holds a ruler to a virtual display.
+    if let Some(window) = window.as_mut().filter(|_| gate.screen != Screen::Virtual) {
+        progress.say(&format!(
+            "the ruler is on the screen: Enter when you are done with it, or it goes in {} s",
+            gate.patience_s
+        ));
+        let mut wait = Wait::new(Some(window), gate.patience_s);
+        while wait.goes_on()? {}
+    }
+    Ok(heard)
+}
+
+/// Waits for pulses and presses in a room.
+fn listen_in(
+    mut room: Room,
+    fingers: &Sender<KeyPress>,
+    gate: &Gate,
+    window: &mut Option<Window>,
+    progress: &dyn Progress,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(Option<Heard>, Option<GridFit>), Error> {
+    let protocol = gate.protocol;
     if gate.scanner == Scanner::Emulated {
         found(Finding::warn("trigger", "an emulated scanner", "leave --emulate out to hear the real one"));
     } else {
@@ -222,32 +264,56 @@ fn listen_to(
     }
     let wanted = scanner::wanted(protocol);
     progress.say(&format!(
-        "waiting up to {} s for {wanted} of the scanner's pulses, by hand or with a phantom; Escape goes on without",
+        "waiting up to {} s for {wanted} of the scanner's pulses, by hand or with a phantom; Enter goes on without",
         gate.patience_s
     ));
     let expected = Expected { interval_s: protocol.pulse_interval_s(), pulses: wanted as u32, per_volume: 1 };
-    room.start_emulated(protocol, &expected);
-    let until = Moment::now().plus(gate.patience_s);
-    let goes_on = || {
-        let is_over = until.remaining().is_zero();
-        match &mut window {
-            Some(window) => {
-                window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
-                Ok(!is_over && !window.abort_asked())
-            }
-            None => {
-                std::thread::sleep(Duration::from_millis(10));
-                Ok(!is_over)
-            }
-        }
-    };
-    let heard = {
+    room.rehearse_all(protocol, &expected, fingers);
+    let mut heard = {
         let stage = progress.stage("pulses", wanted as u64);
-        scanner::listen(&mut room.devices, wanted, &*stage, goes_on)?
+        let mut wait = Wait::new(window.as_mut(), gate.patience_s);
+        scanner::listen(&mut room.devices, wanted, &*stage, || wait.goes_on())?
     };
     let (finding, fit) = scanner::pulses(protocol, &room.devices.descriptions()[0], &heard);
     found(finding);
+    if let Some(responses) = &protocol.responses {
+        let names: Vec<&str> = responses.numbered().map(|(_, name, _)| name).collect();
+        progress.say(&format!(
+            "waiting up to {} s for a press of each button: {}; Enter goes on without",
+            gate.patience_s,
+            names.join(", ")
+        ));
+        let tell = |number: u8| progress.say(&format!("  {} is pressed", responses.name(number).unwrap_or_default()));
+        let mut wait = Wait::new(window.as_mut(), gate.patience_s);
+        scanner::listen_to_buttons(&mut room.devices, responses, &mut heard, tell, || wait.goes_on())?;
+        scanner::buttons(responses, &heard).into_iter().for_each(&mut *found);
+    }
     Ok((Some(heard), fit))
+}
+
+/// A wait of the gate's, with the ruler on the screen where there is a window.
+struct Wait<'a> {
+    window: Option<&'a mut Window>,
+    until: Moment,
+}
+
+impl Wait<'_> {
+    /// For so long.
+    fn new(window: Option<&mut Window>, seconds: f64) -> Wait<'_> {
+        Wait { window, until: Moment::now().plus(seconds) }
+    }
+
+    /// Shows the ruler for one frame more; `false` once the time is over or the operator goes on.
+    fn goes_on(&mut self) -> Result<bool, Error> {
+        let is_over = self.until.remaining().is_zero();
+        let Some(window) = &mut self.window else {
+            std::thread::sleep(Duration::from_millis(10));
+            return Ok(!is_over);
+        };
+        window.show_untimed(Scene { image: Some(0), ..Scene::default() })?;
+        // Every key of the operator's goes on: nothing here can be lost.
+        Ok(window.operator_key().is_none() && !is_over)
+    }
 }
 
 /// Writes the record below the dataset, under the time; one that exists is not written over.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::present::check::finding::{Finding, with_causes};
 use crate::present::disk_space;
+use crate::present::display::WindowSystem;
 use crate::present::session::{Scanner, Screen};
 
 /// Below this a warning is due, whatever a run takes, in bytes.
@@ -53,38 +54,53 @@ pub fn latency_timer(sys: &Path, port: &Path) -> Finding {
     }
 }
 
-/// What stands between the program and the screen. `variable` gives an environment variable.
-pub fn window_system(screen: Screen, variable: impl Fn(&str) -> Option<String>) -> Finding {
+/// What stands between the program and the screen: `system`, where there is a window. `variable` gives an environment
+/// variable.
+pub fn window_system(
+    screen: Screen,
+    system: Option<WindowSystem>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Finding {
     const SUBJECT: &str = "window system";
     let is_set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let desktop = is_set("XDG_CURRENT_DESKTOP");
+    let desktop = is_set("XDG_CURRENT_DESKTOP").map_or("no desktop".into(), |desktop| format!("desktop {desktop}"));
     let session = is_set("XDG_SESSION_TYPE").map_or(String::new(), |session| format!(", session type {session}"));
-    match screen {
-        Screen::Virtual => {
+    let composited =
+        "turn the compositing manager off, or use a session without a desktop: it may show each frame late";
+    match (screen, system) {
+        (Screen::Virtual, _) => {
             Finding::warn(SUBJECT, "a virtual display", "this says nothing of the scanner's screen: check again on it")
         }
-        Screen::Windowed => Finding::warn(
+        (_, None) => {
+            let displays = ["WAYLAND_DISPLAY", "DISPLAY"]
+                .map(|name| format!("{name} is {}", is_set(name).unwrap_or("not set".into())));
+            Finding::fail(
+                SUBJECT,
+                format!("none: {}{session}", displays.join(", ")),
+                "start this on the computer's own screen, or rehearse with --virtual-display",
+            )
+        }
+        (Screen::Windowed, Some(_)) => Finding::warn(
             SUBJECT,
-            format!("a window among others{session}"),
+            format!("a window among others, {desktop}{session}"),
             "leave --windowed out: only a fullscreen window can have the screen for itself",
         ),
-        Screen::Fullscreen(_) => match (is_set("WAYLAND_DISPLAY"), desktop) {
-            (Some(_), desktop) => {
-                let desktop = desktop.map_or(String::new(), |desktop| format!(" ({desktop})"));
-                Finding::pass(SUBJECT, format!("Wayland{desktop}, fullscreen{session}"))
-            }
-            (None, _) if is_set("DISPLAY").is_none() => Finding::fail(
-                SUBJECT,
-                format!("none: neither WAYLAND_DISPLAY nor DISPLAY is set{session}"),
-                "start this on the computer's own screen, or rehearse with --virtual-display",
-            ),
-            (None, None) => Finding::pass(SUBJECT, format!("X11 without a desktop, fullscreen{session}")),
-            (None, Some(desktop)) => Finding::warn(
-                SUBJECT,
-                format!("X11 with the desktop {desktop}, fullscreen{session}"),
-                "turn its compositor off, or use a session without a desktop: a compositor may show each frame late",
-            ),
-        },
+        (Screen::Fullscreen(_), Some(WindowSystem::Wayland)) => {
+            Finding::pass(SUBJECT, format!("Wayland, {desktop}, fullscreen{session}"))
+        }
+        (Screen::Fullscreen(_), Some(WindowSystem::X11)) => {
+            Finding::pass(SUBJECT, format!("X11 without a compositing manager, {desktop}, fullscreen{session}"))
+        }
+        (Screen::Fullscreen(_), Some(WindowSystem::X11Composited)) => Finding::warn(
+            SUBJECT,
+            format!("X11 with a compositing manager, {desktop}, fullscreen{session}"),
+            composited,
+        ),
+        (Screen::Fullscreen(_), Some(WindowSystem::X11Silent)) => Finding::warn(
+            SUBJECT,
+            format!("X11, which does not say whether a compositing manager runs, {desktop}, fullscreen{session}"),
+            composited,
+        ),
     }
 }
 
@@ -164,22 +180,19 @@ mod tests {
     }
 
     #[test]
-    fn a_desktop_on_x11_may_composite_and_wayland_tells_its_flips() {
-        let look = |variables: &'static [(&str, &str)], screen| {
-            let value =
-                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            window_system(screen, value).judgement
+    fn a_compositing_manager_on_x11_is_told_and_wayland_tells_its_flips() {
+        let look = |system, screen| {
+            let variable = |name: &str| (name == "XDG_CURRENT_DESKTOP").then(|| "GNOME".to_owned());
+            window_system(screen, system, variable).judgement
         };
         let fullscreen = Screen::Fullscreen(None);
-        assert_eq!(look(&[("DISPLAY", ":0")], fullscreen), Judgement::Pass);
-        assert_eq!(look(&[("DISPLAY", ":0"), ("XDG_CURRENT_DESKTOP", "GNOME")], fullscreen), Judgement::Warn);
-        assert_eq!(
-            look(&[("WAYLAND_DISPLAY", "wayland-0"), ("XDG_CURRENT_DESKTOP", "sway")], fullscreen),
-            Judgement::Pass
-        );
-        assert_eq!(look(&[("WAYLAND_DISPLAY", "wayland-0")], Screen::Windowed), Judgement::Warn);
-        assert_eq!(look(&[], Screen::Virtual), Judgement::Warn);
-        assert_eq!(look(&[], fullscreen), Judgement::Fail);
+        assert_eq!(look(Some(WindowSystem::X11), fullscreen), Judgement::Pass, "a desktop need not composite");
+        assert_eq!(look(Some(WindowSystem::X11Composited), fullscreen), Judgement::Warn);
+        assert_eq!(look(Some(WindowSystem::X11Silent), fullscreen), Judgement::Warn);
+        assert_eq!(look(Some(WindowSystem::Wayland), fullscreen), Judgement::Pass);
+        assert_eq!(look(Some(WindowSystem::Wayland), Screen::Windowed), Judgement::Warn);
+        assert_eq!(look(Some(WindowSystem::X11), Screen::Virtual), Judgement::Warn);
+        assert_eq!(look(None, fullscreen), Judgement::Fail);
     }
 
     #[test]

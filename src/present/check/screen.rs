@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use crate::present::check::finding::{Finding, with_causes};
-use crate::present::clock::Moment;
 use crate::present::display::{Display, DisplayFacts, Pacing};
 use crate::present::error::Error;
 use crate::present::protocol::{Background, ImageSize, ScreenSetup};
-use crate::present::refresh::{LARGEST_SD_MS, flips};
+use crate::present::refresh::{self, Refreshes, flips};
+use crate::present::session::Scanner;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::timeline::Timeline;
 
-/// So many flips are measured.
+/// During so many flips late frames are counted.
 const FLIPS: usize = 180;
 
 /// So many refreshes the program holds a frame back, to see whether that is seen.
@@ -25,49 +25,6 @@ const RULER_SHARE: f64 = 0.8;
 
 /// The ruler's lengths, in cm.
 const RULERS_CM: [u32; 7] = [50, 40, 30, 20, 10, 5, 1];
-
-/// What was measured of some flips.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refreshes {
-    intervals_ms: Vec<f64>,
-    refresh_hz: f64,
-}
-
-impl Refreshes {
-    /// Shows empty frames and measures their flips; `refresh_hz` is the rate that is planned with.
-    pub fn measure(display: &mut impl Display, refresh_hz: f64) -> Result<Refreshes, Error> {
-        let flips = flips(display, FLIPS)?;
-        Ok(Refreshes::between(&flips, refresh_hz))
-    }
-
-    /// From successive flips.
-    fn between(flips: &[Moment], refresh_hz: f64) -> Refreshes {
-        let mut intervals_ms: Vec<f64> = flips.windows(2).map(|pair| 1000.0 * pair[1].seconds_since(pair[0])).collect();
-        intervals_ms.sort_by(f64::total_cmp);
-        Refreshes { intervals_ms, refresh_hz }
-    }
-
-    /// Refreshes a second, from the median interval.
-    pub fn hz(&self) -> f64 {
-        1000.0 / self.intervals_ms.get(self.intervals_ms.len() / 2).copied().unwrap_or(f64::NAN)
-    }
-
-    /// The standard deviation of the intervals in which no refresh was missed, in ms.
-    pub fn sd_ms(&self) -> f64 {
-        let sound: Vec<f64> = self.intervals_ms.iter().copied().filter(|&ms| self.missed_in(ms) == 0).collect();
-        let mean = sound.iter().sum::<f64>() / sound.len() as f64;
-        (sound.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / sound.len() as f64).sqrt()
-    }
-
-    /// Refreshes that passed without a new frame.
-    pub fn missed(&self) -> u64 {
-        self.intervals_ms.iter().map(|&ms| self.missed_in(ms)).sum()
-    }
-
-    fn missed_in(&self, interval_ms: f64) -> u64 {
-        ((interval_ms * self.refresh_hz / 1000.0).round() as u64).saturating_sub(1)
-    }
-}
 
 /// The screen's size, and whether the window has all of it.
 pub fn size(facts: &DisplayFacts, setup: &ScreenSetup) -> Finding {
@@ -90,42 +47,55 @@ pub fn size(facts: &DisplayFacts, setup: &ScreenSetup) -> Finding {
     }
 }
 
-/// The refresh rate and its spread.
-pub fn refresh(facts: &DisplayFacts, refreshes: &Refreshes) -> Finding {
+/// The refresh rate and its spread, as they were found before: it fails exactly where a run would be refused.
+pub fn refresh(facts: &DisplayFacts, scanner: &Scanner) -> Finding {
     const SUBJECT: &str = "refresh rate";
-    let (hz, sd_ms) = (refreshes.hz(), refreshes.sd_ms());
-    let count = refreshes.intervals_ms.len() + 1;
-    let found = format!("{hz:.3} Hz over {count} flips, SD {sd_ms:.3} ms");
-    match facts.nominal_hz {
+    let spread = facts.interval_sd_ms.map_or("no two flips near the rate".into(), |sd_ms| format!("SD {sd_ms:.3} ms"));
+    let found = format!("{:.3} Hz over {} flips, {spread}", facts.measured_hz, facts.intervals + 1);
+    let nominal = facts.nominal_hz.filter(|nominal_hz| (facts.measured_hz / nominal_hz - 1.0).abs() > RATE_TOLERANCE);
+    if let Err(refusal) = refresh::require_steady(facts, scanner) {
+        return Finding::fail(
+            SUBJECT,
+            format!("{found}: {refusal}"),
+            "close other programs, turn the compositor off, set the screen to one rate, and use a hardware driver",
+        );
+    }
+    if !facts.steady {
+        let advice = "a rehearsal goes on all the same; with the scanner a run would be refused";
+        return Finding::warn(SUBJECT, format!("{found}; not steady"), advice);
+    }
+    match nominal {
         _ if facts.pacing == Pacing::Software => Finding::warn(
             SUBJECT,
             format!("{found}; the display does not set the pace, a clock of {} Hz does", facts.refresh_hz),
             "onsets have no tie to the screen's refreshes: use a screen that tells its rate, and a hardware driver",
         ),
-        Some(nominal) if (hz / nominal - 1.0).abs() > RATE_TOLERANCE => Finding::fail(
+        Some(nominal_hz) => Finding::warn(
             SUBJECT,
-            format!("{found}; the screen says {nominal:.3} Hz"),
+            format!("{found}; the screen says {nominal_hz:.3} Hz"),
             "set the screen to one rate, turn variable refresh off, and use a hardware driver",
         ),
-        _ if sd_ms > LARGEST_SD_MS => Finding::warn(
-            SUBJECT,
-            format!("{found}, above {LARGEST_SD_MS} ms"),
-            "close other programs, turn the compositor off; measure onsets with a photodiode",
-        ),
-        _ => Finding::pass(SUBJECT, found),
+        None => Finding::pass(SUBJECT, found),
     }
 }
 
 /// Whether frames are late by themselves.
-pub fn late_frames(refreshes: &Refreshes) -> Finding {
+pub fn late_frames(display: &mut impl Display, refresh_hz: f64) -> Result<Finding, Error> {
     const SUBJECT: &str = "late frames";
-    let (missed, count) = (refreshes.missed(), refreshes.intervals_ms.len() + 1);
-    let found = format!("{missed} refreshes without a new frame during {count} flips");
-    if missed == 0 {
+    let Some(refreshes) = Refreshes::measure(&flips(display, FLIPS)?, refresh_hz) else {
+        return Ok(Finding::fail(
+            SUBJECT,
+            "the display told the times of no flips",
+            "use another driver or window system",
+        ));
+    };
+    let (missed, count) = (refreshes.missed, refreshes.intervals + 1);
+    let found = format!("{missed} refreshes of {refresh_hz} Hz without a new frame during {count} flips");
+    Ok(if missed == 0 {
         Finding::pass(SUBJECT, found)
     } else {
         Finding::warn(SUBJECT, found, "close what else runs on this computer")
-    }
+    })
 }
 
 /// Holds a frame back on purpose, and looks whether that is seen.
@@ -134,7 +104,8 @@ pub fn dropped_frame(display: &mut impl Display, refresh_hz: f64) -> Result<Find
     let mut before = flips(display, 2)?;
     std::thread::sleep(Duration::from_secs_f64((HELD_BACK as f64 + 0.5) / refresh_hz));
     before.extend(flips(display, 1)?);
-    let missed = Refreshes::between(&before[1..], refresh_hz).missed();
+    let newest = &before[before.len().saturating_sub(2)..];
+    let missed = Refreshes::measure(newest, refresh_hz).map_or(0, |refreshes| refreshes.missed);
     let found = format!("a frame held back by {HELD_BACK} refreshes on purpose: {missed} were seen to pass");
     Ok(if missed >= HELD_BACK {
         Finding::pass(SUBJECT, found)
@@ -199,35 +170,46 @@ impl Ruler {
 mod tests {
     use super::*;
     use crate::present::check::finding::Judgement;
+    use crate::present::clock::Moment;
     use crate::present::journal::tests::beginning;
     use crate::present::protocol::tests::sound;
     use crate::present::simulated::SimulatedDisplay;
 
-    fn facts(pacing: Pacing, nominal_hz: Option<f64>) -> DisplayFacts {
-        DisplayFacts { pacing, nominal_hz, ..beginning().display }
+    fn facts(pacing: Pacing, measured_hz: f64, steady: bool) -> DisplayFacts {
+        let display = beginning().display;
+        DisplayFacts { pacing, nominal_hz: Some(60.0), measured_hz, intervals: 119, steady, ..display }
     }
 
-    fn measured(hz: f64, stalls: &[(u64, u64)]) -> Refreshes {
-        let clock = std::rc::Rc::new(std::cell::Cell::new(Moment(1_000_000_000)));
-        Refreshes::measure(&mut SimulatedDisplay::new(clock, hz, stalls), 60.0).unwrap()
-    }
-
-    #[test]
-    fn the_rate_its_spread_and_late_frames_are_measured() {
-        let steady = measured(60.0, &[]);
-        assert!((steady.hz() - 60.0).abs() < 1e-3 && steady.sd_ms() < 1e-3 && steady.missed() == 0);
-        let display = facts(Pacing::Display, Some(60.0));
-        assert_eq!(refresh(&display, &steady).judgement, Judgement::Pass);
-        assert_eq!(late_frames(&steady).judgement, Judgement::Pass);
-        let stalled = measured(60.0, &[(20, 1), (90, 4)]);
-        assert_eq!((stalled.missed(), late_frames(&stalled).judgement), (5, Judgement::Warn));
-        assert_eq!(refresh(&display, &stalled).judgement, Judgement::Pass, "what is late is told apart");
+    fn display(hz: f64, stalls: &[(u64, u64)]) -> SimulatedDisplay {
+        SimulatedDisplay::new(std::rc::Rc::new(std::cell::Cell::new(Moment(1_000_000_000))), hz, stalls)
     }
 
     #[test]
-    fn another_rate_than_the_screen_s_fails_and_a_clock_of_ours_warns() {
-        assert_eq!(refresh(&facts(Pacing::Display, Some(60.0)), &measured(75.0, &[])).judgement, Judgement::Fail);
-        assert_eq!(refresh(&facts(Pacing::Software, None), &measured(60.0, &[])).judgement, Judgement::Warn);
+    fn the_rate_fails_exactly_where_a_run_would_be_refused() {
+        for scanner in [Scanner::AsWired, Scanner::Emulated] {
+            for pacing in [Pacing::Display, Pacing::Software] {
+                for (hz, steady) in [(60.0, true), (66.0, true), (60.0, false), (40.0, false)] {
+                    let facts = facts(pacing, hz, steady);
+                    let is_refused = refresh::require_steady(&facts, &scanner).is_err();
+                    let finding = refresh(&facts, &scanner);
+                    assert_eq!(finding.judgement == Judgement::Fail, is_refused, "{finding:?}");
+                    let is_sound = steady && hz == 60.0 && pacing == Pacing::Display;
+                    assert_eq!(finding.judgement == Judgement::Pass, is_sound, "{finding:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn late_frames_and_a_slow_screen_are_told_with_their_number() {
+        let found = |hz, stalls: &[(u64, u64)]| late_frames(&mut display(hz, stalls), 60.0).unwrap();
+        assert_eq!(found(60.0, &[]).judgement, Judgement::Pass);
+        let stalled = found(60.0, &[(20, 1), (90, 4)]);
+        assert!(stalled.judgement == Judgement::Warn && stalled.found.starts_with("5 refreshes"), "{stalled:?}");
+        // 179 intervals of 1.5 frames.
+        let slow = found(40.0, &[]);
+        let missed: u64 = slow.found.split(' ').next().unwrap().parse().unwrap();
+        assert!(slow.judgement == Judgement::Warn && (80..=90).contains(&missed), "{slow:?}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! A box that writes real bytes into a real pseudo-terminal: an emulated scanner, and an emulated participant's buttons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serialport::{SerialPort, TTYPort};
@@ -20,20 +23,53 @@ pub struct EmulatedBox {
     far_end: TTYPort,
     orders: Option<Sender<Vec<(Moment, u8)>>>,
     sending: Option<JoinHandle<()>>,
+    lateness: Arc<Lateness>,
+}
+
+/// Does something while no process is started that does the same: a terminal that such a process inherits stays plugged in
+/// for as long as it lives.
+pub fn without_heirs<T>(task: impl FnOnce() -> T) -> T {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    task()
+}
+
+/// Both ends of a pseudo-terminal, which no process that is started later inherits.
+fn pair() -> Result<(TTYPort, TTYPort), Error> {
+    let (near_end, far_end) = TTYPort::pair().map_err(Error::Emulator)?;
+    for end in [&near_end, &far_end] {
+        // SAFETY: the descriptor is open, and the call changes nothing but its flag.
+        unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok((near_end, far_end))
+}
+
+/// How late a box itself was, because the machine was busy.
+#[derive(Debug, Default)]
+struct Lateness {
+    most_us: AtomicU64,
+}
+
+impl Lateness {
+    fn note(&self, seconds: f64) {
+        self.most_us.fetch_max((seconds.max(0.0) * 1e6) as u64, Ordering::Relaxed);
+    }
 }
 
 impl EmulatedBox {
     /// Makes the pseudo-terminal. The box answers a handshake as it is expected to.
     pub fn new(handshake: &[HandshakeStep]) -> Result<EmulatedBox, Error> {
-        let (mut terminal, far_end) = TTYPort::pair().map_err(Error::Emulator)?;
+        let (mut terminal, far_end) = without_heirs(pair)?;
         let steps = handshake.to_vec();
         let (orders, ordered) = channel();
+        let lateness = Arc::new(Lateness::default());
+        let noted = lateness.clone();
         let sending = std::thread::spawn(move || {
             if answer(&mut terminal, &steps, &ordered) {
-                send(&mut terminal, &ordered);
+                send(&mut terminal, &ordered, &noted);
             }
         });
-        Ok(EmulatedBox { far_end, orders: Some(orders), sending: Some(sending) })
+        Ok(EmulatedBox { far_end, orders: Some(orders), sending: Some(sending), lateness })
     }
 
     /// The path that somebody opens.
@@ -41,7 +77,12 @@ impl EmulatedBox {
         self.far_end.name().expect("this end of a pseudo-terminal has a path")
     }
 
-    /// Sends bytes at their times, which ascend. To be called once.
+    /// By how much a byte was sent too late at the most, in seconds.
+    pub fn most_late_s(&self) -> f64 {
+        self.lateness.most_us.load(Ordering::Relaxed) as f64 / 1e6
+    }
+
+    /// Sends bytes at their times, which ascend, in place of those that it was told to send before.
     pub fn send(&self, bytes: Vec<(Moment, u8)>) {
         if let Some(orders) = &self.orders {
             // A box that nobody greets sends nothing.
@@ -106,18 +147,26 @@ fn answer(terminal: &mut TTYPort, steps: &[HandshakeStep], ordered: &Receiver<Ve
     true
 }
 
-fn send(terminal: &mut TTYPort, ordered: &Receiver<Vec<(Moment, u8)>>) {
-    let Ok(bytes) = ordered.recv() else { return };
-    for (due, byte) in bytes {
-        // Only the end of the wait, not a word or a hang-up, is the time to send.
-        if ordered.recv_timeout(due.remaining()) != Err(RecvTimeoutError::Timeout)
-            || terminal.write_all(&[byte]).is_err()
-        {
-            return;
+fn send(terminal: &mut TTYPort, ordered: &Receiver<Vec<(Moment, u8)>>, lateness: &Lateness) {
+    let mut bytes: VecDeque<(Moment, u8)> = VecDeque::new();
+    loop {
+        // A box stays plugged in after its last byte.
+        let order = match bytes.front() {
+            Some(&(due, _)) => ordered.recv_timeout(due.remaining()),
+            None => ordered.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match order {
+            Ok(others) => bytes = others.into(),
+            Err(RecvTimeoutError::Timeout) => {
+                let Some((due, byte)) = bytes.pop_front() else { continue };
+                lateness.note(Moment::now().seconds_since(due));
+                if terminal.write_all(&[byte]).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-    // A box stays plugged in after its last byte.
-    let _ = ordered.recv();
 }
 
 #[cfg(test)]
@@ -145,6 +194,52 @@ mod tests {
             assert_eq!(signals.len(), 100);
             assert!(signals.iter().all(|signal| matches!(signal, Signal::Pulse(_))));
         }
+    }
+
+    #[test]
+    fn what_a_box_is_told_later_takes_the_place_of_what_it_was_told_before() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(b'5') });
+        let mut devices = Devices::open(&setup, None, channel().1).unwrap();
+        let far = Moment::now().plus(1000.0);
+        scanner.send(vec![(far, b'5'); 3]);
+        scanner.send(Vec::new());
+        scanner.send(vec![(Moment::now(), b'5'), (far, b'5')]);
+        let heard = (0..1000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            devices.poll()
+        });
+        assert!(matches!(heard, Some(Signal::Pulse(_))), "{heard:?}");
+        assert_eq!(devices.poll(), None);
+    }
+
+    #[test]
+    fn a_box_is_unplugged_also_where_a_process_was_started_meanwhile() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        let port = PortSetup { port: scanner.port(), baud: 19200, handshake: Vec::new() };
+        let setup = TriggerSetup::Serial(SerialSetup { port, pulse: Code::Byte(b'5') });
+        let mut devices = Devices::open(&setup, None, channel().1).unwrap();
+        let mut heir = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        drop(scanner);
+        let lost = (0..1000).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            devices.poll()
+        });
+        heir.kill().and_then(|()| heir.wait()).unwrap();
+        assert!(matches!(lost, Some(Signal::Lost(_))), "{lost:?}");
+    }
+
+    #[test]
+    fn a_box_that_sends_too_late_says_by_how_much() {
+        let scanner = EmulatedBox::new(&[]).unwrap();
+        assert_eq!(scanner.most_late_s(), 0.0);
+        scanner.send(vec![(Moment::now().plus(-2.0), b'5')]);
+        let is_noted = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            scanner.most_late_s() >= 2.0
+        });
+        assert!(is_noted && scanner.most_late_s() < 60.0);
     }
 
     #[test]

@@ -18,7 +18,8 @@ use winit::event_loop::EventLoop;
 
 use crate::present::clock::Moment;
 use crate::present::display::{
-    Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, Pacing, PassedOver, Scene, Unseen,
+    Answer, Display, DisplayFacts, Fate, FlipSourceFacts, FlipSourceKind, OperatorKey, Pacing, PassedOver, Scene,
+    Unseen, WindowSystem,
 };
 use crate::present::error::Error;
 use crate::present::gamma::GammaTable;
@@ -78,9 +79,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens the window and makes ready to draw into it. Keys that are pressed in it go to `presses`, except Escape.
+    /// Opens the window and makes ready to draw into it. Keys that are pressed in it go to `presses`, except the operator's.
     pub fn open(screen: Screen, presses: Sender<KeyPress>) -> Result<Window, Error> {
-        let mut event_loop = EventLoop::new().map_err(|error| Error::NoScreen(error.to_string()))?;
+        let mut event_loop = EventLoop::new().map_err(|error| Error::NoScreen(opening::said(&error)))?;
         let mut app = App::new(screen, presses);
         let opened = app.open(&mut event_loop)?;
         let window_px: [u32; 2] = opened.window.inner_size().into();
@@ -175,7 +176,8 @@ impl Window {
         let is_paced = |hz: f64| (hz / nominal_hz - 1.0).abs() <= refresh::TOLERANCE;
         let knows_rate = self.facts.nominal_hz.is_some();
 
-        let unheld = Refreshes::measure(&refresh::flips(self, TRIAL_FRAMES)?, nominal_hz);
+        let unheld = Refreshes::measure(&refresh::flips(self, TRIAL_FRAMES)?, nominal_hz)
+            .ok_or_else(|| Error::Graphics("it told nothing of the frames that it took".into()))?;
         self.facts.flip_source = self.find_flip_source(knows_rate && is_paced(unheld.hz))?;
         let mut refreshes = self.measure(nominal_hz)?.unwrap_or(unheld);
         if self.facts.flip_source.kind != FlipSourceKind::PresentCall && !refreshes.are_gapless() {
@@ -208,11 +210,9 @@ impl Window {
     fn measure(&mut self, nominal_hz: f64) -> Result<Option<Refreshes>, Error> {
         let mut found = None;
         for _ in 0..MEASUREMENTS {
-            let flips = refresh::flips(self, MEASURED_FRAMES)?;
-            if flips.len() < 2 {
+            let Some(refreshes) = Refreshes::measure(&refresh::flips(self, MEASURED_FRAMES)?, nominal_hz) else {
                 break;
-            }
-            let refreshes = Refreshes::measure(&flips, nominal_hz);
+            };
             found = Some(refreshes);
             if refreshes.are_steady() || refreshes.sound < LEAST_INTERVALS {
                 break;
@@ -305,6 +305,11 @@ impl Window {
             let fate = Fate::Unseen { at: Moment::now(), why: Unseen::NoAnswer };
             self.answers.push_back(Answer { shown: frame, fate });
         }
+    }
+
+    /// What stands between the window and the screen.
+    pub fn system(&self) -> Option<WindowSystem> {
+        x11::window_system(self.app.window()?)
     }
 
     /// The display as it was found.
@@ -402,8 +407,8 @@ impl Display for Window {
         self.give_up(|_, _| true);
     }
 
-    fn abort_asked(&self) -> bool {
-        self.app.abort_asked
+    fn operator_key(&mut self) -> Option<OperatorKey> {
+        self.app.operator_keys.pop_front()
     }
 }
 

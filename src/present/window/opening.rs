@@ -1,5 +1,6 @@
 //! How the window is opened, and what the window system tells afterwards.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use winit::platform::pump_events::EventLoopExtPumpEvents;
 use winit::window::{Fullscreen, WindowId};
 
 use crate::present::clock::Moment;
+use crate::present::display::{OperatorKey, Wish};
 use crate::present::error::Error;
 use crate::present::session::Screen;
 use crate::present::trigger::KeyPress;
@@ -27,14 +29,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the window system may take to change the size of a window that it shows.
 const SETTLING: Duration = Duration::from_millis(200);
 
+/// So many of the operator's keys are kept until somebody takes them.
+const OPERATOR_KEYS: usize = 16;
+
+/// What the window system said of an error, without the place in the library that said it.
+pub fn said(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let after_place = text.split_once(".rs:").and_then(|(_, rest)| rest.split_once(": "));
+    after_place.map_or(&*text, |(_, said)| said).trim_end_matches('.').to_owned()
+}
+
 /// What the window system tells.
 pub struct App {
     screen: Screen,
     presses: Sender<KeyPress>,
     opened: Option<Opened>,
     failure: Option<Error>,
-    /// Whether the user asked for the end, with Escape or by closing the window.
-    pub abort_asked: bool,
+    /// What the operator pressed and nobody took, oldest first.
+    pub operator_keys: VecDeque<OperatorKey>,
 }
 
 /// A window that has its size.
@@ -49,9 +61,10 @@ pub struct Opened {
 }
 
 impl App {
-    /// For a window on this screen. Keys that are pressed in it go to `presses`, except Escape.
+    /// For a window on this screen. Keys that are pressed in it go to `presses`, except the operator's.
     pub fn new(screen: Screen, presses: Sender<KeyPress>) -> App {
-        App { screen, presses, opened: None, failure: None, abort_asked: false }
+        let operator_keys = VecDeque::with_capacity(OPERATOR_KEYS);
+        App { screen, presses, opened: None, failure: None, operator_keys }
     }
 
     /// Waits until the window is there and has its size.
@@ -95,6 +108,14 @@ impl App {
         self.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Keeps a key of the operator's; the oldest goes where nobody takes them.
+    fn note(&mut self, wish: Wish, at: Moment) {
+        if self.operator_keys.len() == OPERATOR_KEYS {
+            self.operator_keys.pop_front();
+        }
+        self.operator_keys.push_back(OperatorKey { wish, at });
+    }
+
     fn create(&self, event_loop: &ActiveEventLoop) -> Result<Opened, Error> {
         let monitors: Vec<MonitorHandle> = event_loop.available_monitors().collect();
         let monitor = match self.screen {
@@ -123,7 +144,7 @@ impl App {
         };
         let window = event_loop
             .create_window(attributes.with_inner_size(PhysicalSize::new(size[0], size[1])))
-            .map_err(|error| Error::NoScreen(error.to_string()))?;
+            .map_err(|error| Error::NoScreen(said(&error)))?;
         window.set_cursor_visible(false);
         let nominal_hz = monitor.and_then(|monitor| monitor.refresh_rate_millihertz());
         let nominal_hz = nominal_hz.filter(|&rate| rate > 0).map(|rate| f64::from(rate) / 1000.0);
@@ -144,13 +165,14 @@ impl ApplicationHandler for App {
     fn window_event(&mut self, _: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
         let at = Moment::now();
         match event {
-            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.abort_asked = true,
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.note(Wish::Close, at),
             WindowEvent::KeyboardInput {
                 event: KeyEvent { logical_key, state: ElementState::Pressed, repeat: false, .. },
                 is_synthetic: false,
                 ..
             } => match logical_key {
-                Key::Named(NamedKey::Escape) => self.abort_asked = true,
+                Key::Named(NamedKey::Escape) => self.note(Wish::Abort, at),
+                Key::Named(NamedKey::Enter) => self.note(Wish::Arm, at),
                 Key::Character(text) => {
                     // Nobody listens where the trigger is no key.
                     let _ = text.chars().next().map(|key| self.presses.send(KeyPress { key, at }));
@@ -168,4 +190,15 @@ fn list(monitors: &[MonitorHandle]) -> String {
         format!("{}: {} {} x {}", number + 1, monitor.name().unwrap_or_default(), size.width, size.height)
     };
     monitors.iter().enumerate().map(describe).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_window_system_names_no_place_in_a_library() {
+        assert_eq!(said(&"os error at /a/b-0.30/src/linux/mod.rs:765: DISPLAY is not set."), "DISPLAY is not set");
+        assert_eq!(said(&"the event loop is there already"), "the event loop is there already");
+    }
 }

@@ -8,13 +8,37 @@ use x11rb::connection::{Connection, RequestConnection};
 use x11rb::errors::ReplyOrIdError;
 use x11rb::protocol::Event;
 use x11rb::protocol::present::{self, CompleteKind, CompleteMode, CompleteNotifyEvent, ConnectionExt, EventMask};
+use x11rb::protocol::xproto::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
 use crate::present::clock::Moment;
-use crate::present::display::{Answer, Fate, Flip, FlipSourceFacts, FlipSourceKind, Unseen};
+use crate::present::display::{Answer, Fate, Flip, FlipSourceFacts, FlipSourceKind, Unseen, WindowSystem};
 use crate::present::window::flip_source::{FlipSource, wait_readable};
 use crate::present::window::vblank::{Blank, VblankClock};
 use crate::study::OnsetSource;
+
+/// What stands between a window and the screen; `None` where the window is of no system that is known.
+pub fn window_system(window: &winit::window::Window) -> Option<WindowSystem> {
+    match window.window_handle().ok()?.as_raw() {
+        RawWindowHandle::Wayland(_) => Some(WindowSystem::Wayland),
+        RawWindowHandle::Xlib(_) | RawWindowHandle::Xcb(_) => {
+            let asked = RustConnection::connect(None).map(|(connection, screen)| is_composited(&connection, screen));
+            Some(match asked {
+                Ok(Ok(true)) => WindowSystem::X11Composited,
+                Ok(Ok(false)) => WindowSystem::X11,
+                Ok(Err(_)) | Err(_) => WindowSystem::X11Silent,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a compositing manager runs on a screen: it owns a selection for that (Extended Window Manager Hints 1.5).
+fn is_composited(connection: &RustConnection, screen: usize) -> Result<bool, ReplyOrIdError> {
+    let name = format!("_NET_WM_CM_S{screen}");
+    let selection = connection.intern_atom(false, name.as_bytes())?.reply()?.atom;
+    Ok(connection.get_selection_owner(selection)?.reply()?.owner != x11rb::NONE)
+}
 
 /// A connection that is told of what is presented in a window, by whichever client.
 pub struct PresentEvents {
@@ -208,7 +232,7 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
 
-    use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, WindowClass};
+    use x11rb::protocol::xproto::{CreateWindowAux, WindowClass};
 
     use super::*;
 
@@ -255,6 +279,16 @@ mod tests {
         assert!(ticks.windows(2).all(|pair| between(pair) >= 1 && pair[1].at > pair[0].at), "{ticks:?}");
         assert!(ticks.windows(2).filter(|pair| between(pair) == 1).count() > 40, "{ticks:?}");
         assert!(Moment::now().seconds_since(ticks[59].at).abs() < 5.0, "the stamps are of the monotonic clock");
+    }
+
+    #[test]
+    fn a_compositing_manager_is_found_by_the_selection_that_it_owns() {
+        let Some((_server, events)) = events() else { return };
+        let connection = &events.connection;
+        assert!(!is_composited(connection, 0).unwrap());
+        let selection = connection.intern_atom(false, b"_NET_WM_CM_S0").unwrap().reply().unwrap().atom;
+        connection.set_selection_owner(events.window, selection, x11rb::CURRENT_TIME).unwrap().check().unwrap();
+        assert!(is_composited(connection, 0).unwrap() && !is_composited(connection, 1).unwrap());
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl<'a> Ascent<'a> {
     ) -> Result<Self, Error> {
         let size = (recipe.images, recipe.size_px);
         let asked = recipe.shared.iter().flat_map(|shared| &shared.networks);
-        let further = asked.map(|settings| Further::load(settings, &recipe.layers, size, computer));
+        let further = asked.map(|settings| Further::load(settings, network, size, computer));
         let further = further.collect::<Result<Vec<_>, _>>()?;
         let (canvas, kept) = (canvas(recipe, computer), state.copy());
         Ok(Ascent { recipe, network, further, seed, canvas, start, state, kept })
@@ -308,7 +308,7 @@ impl<'a> Ascent<'a> {
 
     /// What a network and the further ones make of images.
     fn seen(&self, network: &Network, images: &Tensor) -> Result<Seen, Error> {
-        let activations = network.activations(&network.input(images), &self.recipe.layers);
+        let activations = network.activations(images, 0..network.layers().len())?;
         let over = |pooling: &Pooling| {
             let rsms: Vec<Tensor> = activations.iter().map(|activations| rsm(&pooling.of(activations))).collect();
             Tensor::stack(&rsms, 0)

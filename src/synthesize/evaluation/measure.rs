@@ -5,7 +5,8 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::rsa::{Rsm, pairs};
-use crate::synthesize::network::{Network, Tap};
+use crate::synthesize::error::Error;
+use crate::synthesize::network::Network;
 use crate::synthesize::objective::Pooling;
 
 /// How many images pass through the network together.
@@ -17,32 +18,33 @@ const UNITS_AT_ONCE: i64 = 1 << 16;
 /// How many values of patterns are held at a time (1 GiB), unless a layer alone has more.
 const VALUES_AT_ONCE: usize = 1 << 28;
 
-/// The RSMs at some taps over images (n, 3, height, width), 0..=1. A pair of images is NaN where
+/// The RSMs of a network's layers over images (n, 3, height, width), 0..=1. A pair of images is NaN where
 /// the layer answers to one of them with the same value everywhere.
-pub fn rsms(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Rsm> {
+pub fn rsms(network: &Network, images: &Tensor, pooling: Pooling) -> Result<Vec<Rsm>, Error> {
+    let layers = network.layers().len();
     let n = images.size()[0];
     // A batch fits whatever its size; of more images one says how large their patterns are.
     let units = if n <= BATCH {
-        vec![0; taps.len()]
+        vec![0; layers]
     } else {
-        patterns(network, taps, &images.narrow(0, 0, 1), pooling).iter().map(Tensor::numel).collect()
+        patterns(network, 0..layers, &images.narrow(0, 0, 1), pooling)?.iter().map(Tensor::numel).collect()
     };
-    let mut rsms = Vec::with_capacity(taps.len());
+    let mut rsms = Vec::with_capacity(layers);
     for pass in passes(&units, n as usize) {
         let mut held: Vec<Vec<Tensor>> = pass.clone().map(|_| Vec::new()).collect();
         for batch in images.split(BATCH, 0) {
-            for (held, patterns) in held.iter_mut().zip(patterns(network, &taps[pass.clone()], &batch, pooling)) {
+            for (held, patterns) in held.iter_mut().zip(patterns(network, pass.clone(), &batch, pooling)?) {
                 held.push(patterns);
             }
         }
         // A layer's patterns go as soon as its RSM is there.
         rsms.extend(held.into_iter().map(|batches| rsm(&Tensor::cat(&batches, 0))));
     }
-    rsms
+    Ok(rsms)
 }
 
-/// The patterns (n, units) at some taps.
-fn patterns(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) -> Vec<Tensor> {
+/// The patterns (n, units) of a part of the layers.
+fn patterns(network: &Network, layers: Range<usize>, images: &Tensor, pooling: Pooling) -> Result<Vec<Tensor>, Error> {
     tch::no_grad(|| {
         let flat = |activations: Tensor| {
             let pooled = pooling.of(&activations);
@@ -50,7 +52,7 @@ fn patterns(network: &Network, taps: &[Tap], images: &Tensor, pooling: Pooling) 
             let ordered = if pooled.dim() == 4 { pooled.permute([0, 2, 3, 1]) } else { pooled };
             ordered.reshape([images.size()[0], -1]).to_device(Device::Cpu)
         };
-        network.activations(&network.input(images), taps).into_iter().map(flat).collect()
+        Ok(network.activations(images, layers)?.into_iter().map(flat).collect())
     })
 }
 

@@ -17,7 +17,7 @@ use crate::synthesize::error::Error;
 use crate::synthesize::evaluation::held_out::HeldOut;
 
 use crate::synthesize::evaluation::stability::{Stability, least, stability};
-use crate::synthesize::network::{Network, Tap};
+use crate::synthesize::network::Network;
 use crate::synthesize::objective::Pooling;
 use crate::synthesize::picture;
 use crate::synthesize::view::Kinds;
@@ -25,7 +25,7 @@ use crate::synthesize::view::Kinds;
 pub use crate::synthesize::evaluation::comparison::{ComparisonRow, comparison, write_comparison};
 pub use crate::synthesize::evaluation::files::write;
 
-/// Measures and judges pictures of one size: the RSMs at some taps, and figures of the set.
+/// Measures and judges pictures of one size: the RSMs of a network's layers, and figures of the set.
 /// `ascent` says which kinds of views the ascent saw, where the pictures were synthesized.
 ///
 /// All chance is the same for every set. Fails where a layer answers to a picture with the same value everywhere; where that
@@ -33,7 +33,6 @@ pub use crate::synthesize::evaluation::files::write;
 pub fn evaluate(
     network: &Network,
     computer: &Computer,
-    taps: &[Tap],
     names: Vec<String>,
     pictures: &[Picture],
     ascent: Option<&Kinds>,
@@ -44,50 +43,50 @@ pub fn evaluate(
     let stage = progress.stage("evaluating", (1 + glances + power::PARTICIPANTS).into());
     let images = picture::images(pictures, computer.device);
     let rsms = |images: &Tensor, pooling: Pooling| {
-        let rsms = measure::rsms(network, taps, images, pooling);
+        let rsms = measure::rsms(network, images, pooling);
         stage.advance(1);
         rsms
     };
 
-    let clean = rsms(&images, Pooling::None);
-    check_defined(taps, &names, &clean)?;
-    let models = Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), clean);
+    let clean = rsms(&images, Pooling::None)?;
+    check_defined(network, &names, &clean)?;
+    let models = Models::new(names, network.layers().to_vec(), clean);
     let mut figures = Figures::of(&models);
     for view in &views {
         let glance = |draw, glance| {
             let (seen, pooling) = view.glance(&images, draw, glance);
             rsms(&seen, pooling)
         };
-        let draw = |draw| average(&(0..view.glances()).map(|k| glance(draw, k)).collect::<Vec<_>>());
-        let draws: Vec<Vec<Rsm>> = (0..view.draws).map(draw).collect();
+        let draw =
+            |draw| Ok(average(&(0..view.glances()).map(|k| glance(draw, k)).collect::<Result<Vec<_>, Error>>()?));
+        let draws = (0..view.draws).map(draw).collect::<Result<Vec<Vec<Rsm>>, Error>>()?;
         figures.views.push(view_figures(view, stability(models.rsms(), &draws), ascent));
     }
     let participant = |k| rsms(&power::view_of(k, pictures.len()).of(&images), Pooling::None);
-    let seen: Vec<Vec<Rsm>> = (0..power::PARTICIPANTS).map(participant).collect();
+    let seen = (0..power::PARTICIPANTS).map(participant).collect::<Result<Vec<Vec<Rsm>>, Error>>()?;
     figures.power = power::simulate(models.rsms(), &seen);
     Ok((models, figures))
 }
 
-/// The RSMs at some taps over pictures of one size, named in their order. Fails where a layer
+/// The RSMs of a network's layers over pictures of one size, named in their order. Fails where a layer
 /// answers to a picture with the same value everywhere.
 pub fn measure(
     network: &Network,
     computer: &Computer,
-    taps: &[Tap],
     names: Vec<String>,
     pictures: &[Picture],
     progress: &dyn Progress,
 ) -> Result<Models, Error> {
     let _stage = progress.stage("measuring", 1);
-    let rsms = measure::rsms(network, taps, &picture::images(pictures, computer.device), Pooling::None);
-    check_defined(taps, &names, &rsms)?;
-    Ok(Models::new(names, taps.iter().map(|tap| tap.layer()).collect(), rsms))
+    let rsms = measure::rsms(network, &picture::images(pictures, computer.device), Pooling::None)?;
+    check_defined(network, &names, &rsms)?;
+    Ok(Models::new(names, network.layers().to_vec(), rsms))
 }
 
-fn check_defined(taps: &[Tap], names: &[String], rsms: &[Rsm]) -> Result<(), Error> {
-    for (tap, rsm) in taps.iter().zip(rsms) {
+fn check_defined(network: &Network, names: &[String], rsms: &[Rsm]) -> Result<(), Error> {
+    for (layer, rsm) in rsms.iter().enumerate() {
         if let Some(((i, j), _)) = pairs(rsm.n()).zip(rsm.upper()).find(|(_, value)| !value.is_finite()) {
-            let (layer, image_a, image_b) = (tap.to_string(), names[i].clone(), names[j].clone());
+            let (layer, image_a, image_b) = (network.name_of(layer), names[i].clone(), names[j].clone());
             return Err(Error::Undefined { layer, image_a, image_b });
         }
     }

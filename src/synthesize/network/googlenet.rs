@@ -17,7 +17,7 @@ const LRN_CHANNELS: i64 = 5;
 const LRN_ALPHA: f64 = 1e-4;
 
 /// The convolutional part of GoogLeNet with frozen weights.
-pub struct Network {
+pub struct GoogLeNet {
     conv1: Convolution,
     norm1: Normalization,
     conv2_reduce: Convolution,
@@ -28,13 +28,13 @@ pub struct Network {
     kind: Kind,
 }
 
-impl Network {
+impl GoogLeNet {
     /// Puts the parameters onto a device, in its precision.
-    pub fn new(parameters: &Parameters, computer: &Computer) -> Network {
+    pub fn new(parameters: &Parameters, computer: &Computer) -> GoogLeNet {
         let convolution =
             |name: &str, site, stride, padding| Convolution::new(parameters, name, (site, stride, padding), computer);
         let block = |(k, block)| Inception::new(parameters, block, k as u8, computer);
-        Network {
+        GoogLeNet {
             conv1: convolution("conv1/7x7_s2", Site::Conv1, 2, 3),
             norm1: Normalization::new(64, computer),
             conv2_reduce: convolution("conv2/3x3_reduce", Site::Conv2Reduce, 1, 0),
@@ -84,9 +84,9 @@ impl Network {
     }
 
     /// The same network with its weights disturbed, as long as it is asked for the activations of one step.
-    pub fn disturbed(&self, mut disturbance: Disturbance) -> Network {
+    pub fn disturbed(&self, mut disturbance: Disturbance) -> GoogLeNet {
         let mut disturbed = |convolution: &Convolution| convolution.disturbed(&mut disturbance);
-        Network {
+        GoogLeNet {
             conv1: disturbed(&self.conv1),
             norm1: self.norm1.shallow_clone(),
             conv2_reduce: disturbed(&self.conv2_reduce),
@@ -339,8 +339,8 @@ mod tests {
         Parameters::read(&shared_weights().join("bvlc_googlenet.safetensors")).unwrap()
     }
 
-    fn untrained() -> Network {
-        Network::new(&Parameters::untrained(Seed(0)), &Computer::PLAIN)
+    fn untrained() -> GoogLeNet {
+        GoogLeNet::new(&Parameters::untrained(Seed(0)), &Computer::PLAIN)
     }
 
     /// Images (n, 3, height, width) of noise, as the network's input.
@@ -361,7 +361,7 @@ mod tests {
             return;
         }
         let parameters = trained();
-        let network = Network::new(&parameters, &Computer::PLAIN);
+        let network = GoogLeNet::new(&parameters, &Computer::PLAIN);
         let bytes = file::read(&folder.join("chelsea_input.f32")).unwrap();
         let input: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let input = Tensor::from_slice(&input).view([1, 3, 224, 224]);
@@ -493,13 +493,13 @@ mod tests {
     #[test]
     fn rsms_in_bf16_are_near_those_in_float32() {
         let parameters = if shared_weights().is_dir() { trained() } else { Parameters::untrained(Seed(0)) };
-        let network = |precision| Network::new(&parameters, &Computer { precision, ..Computer::PLAIN });
+        let network = |precision| GoogLeNet::new(&parameters, &Computer { precision, ..Computer::PLAIN });
         // Noise of four grains, as unlike as the images of a start.
         let images: Vec<Tensor> = (0..8)
             .map(|k| noise([1, 3, 8 << (k % 4), 8 << (k % 4)]).upsample_nearest2d([64, 64], None, None) * (1 + k) / 8)
             .collect();
         let input = Tensor::cat(&images, 0);
-        let rsms = |network: Network| -> Vec<Tensor> {
+        let rsms = |network: GoogLeNet| -> Vec<Tensor> {
             tch::no_grad(|| network.activations(&input, &Tap::outputs()).iter().map(objective::rsm).collect())
         };
         for (found, expected) in rsms(network(Precision::Bf16)).iter().zip(&rsms(network(Precision::Float32))) {

@@ -1,4 +1,4 @@
-//! The network: weights from a file go in, a function from images to the activations at named taps comes out.
+//! The network: weights or a module from a file go in, a function from images to the activations of named layers comes out.
 
 pub mod architecture;
 mod array;
@@ -6,13 +6,16 @@ mod caffemodel;
 mod fetch;
 mod further;
 mod googlenet;
+mod mapped;
 mod model_views;
+mod module;
 mod tap;
 pub mod weights;
 
 pub use crate::synthesize::network::fetch::{Download, PUBLISHED_SHA1, PUBLISHED_URL, fetch};
 pub use crate::synthesize::network::further::{Further, FurtherNetwork};
-pub use crate::synthesize::network::googlenet::{Network, channels_last};
+pub use crate::synthesize::network::googlenet::channels_last;
+pub use crate::synthesize::network::mapped::{Mapped, MappedModule, Network};
 pub use crate::synthesize::network::model_views::{Disturbance, ModelViews};
 pub use crate::synthesize::network::tap::{Part, Site, Stage, Tap, check_taps};
 pub use crate::synthesize::network::weights::{Parameters, Source};

@@ -16,9 +16,10 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// The activations (n, channels, height, width), averaged. Maps of 7 x 7 or less stay what they are in `Local`.
+    /// The activations (n, channels, height, width), averaged. Maps of 7 x 7 or less stay what they are in `Local`; a layer
+    /// without maps, (n, units), stays what it is.
     pub fn of(self, activations: &Tensor) -> Tensor {
-        let (_, _, height, width) = activations.size4().expect("activations");
+        let Ok((_, _, height, width)) = activations.size4() else { return activations.shallow_clone() };
         match self {
             Pooling::None => activations.shallow_clone(),
             Pooling::Local => activations.adaptive_avg_pool2d([height.min(7), width.min(7)]),
@@ -89,6 +90,9 @@ mod tests {
         let cell = activations.narrow(2, 2, 2).narrow(3, 3, 3).select(0, 1).select(0, 2);
         assert!((local.double_value(&[1, 2, 1, 1]) - cell.mean(Kind::Double).double_value(&[])).abs() < 1e-12);
         assert_eq!(Pooling::Map.of(&activations).size(), [2, 3]);
+        let vectors = normal(&[2, 5]);
+        assert_eq!(Pooling::Local.of(&vectors), vectors);
+        assert_eq!(Pooling::Map.of(&vectors), vectors);
         let small = normal(&[2, 3, 2, 9]);
         assert_eq!(Pooling::Local.of(&small).size(), [2, 3, 2, 7]);
     }
