@@ -3,6 +3,8 @@
 
 #[path = "common/bids.rs"]
 mod bids;
+#[path = "common/python.rs"]
+mod python;
 
 use std::path::{Path, PathBuf};
 
@@ -163,6 +165,18 @@ fn the_bids_validator_has_nothing_to_say_about_a_simulated_study_and_its_maps() 
         assert_eq!(issues, [] as [serde_json::Value; 0], "{dataset}");
         assert!(files >= least, "{dataset}: {files} files");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_snippets_of_the_page_on_python_run_as_they_stand_there() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    std::os::unix::fs::symlink(study.path("set"), study.path("my-set")).unwrap();
+    std::os::unix::fs::symlink(study.path("maps"), study.path("study/derivatives/layerprint")).unwrap();
+    let run = python::run_snippets(study.folder.path(), |title| !title.contains("group"));
+    eprintln!("{run} snippets of docs/python.md were run");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A chapter of the page and its snippet.
-pub fn snippets() -> Vec<(String, String)> {
+fn snippets() -> Vec<(String, String)> {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/python.md")).unwrap();
     let chapters = page.split("\n## ").skip(1);
     let snippet = |chapter: &str| {
@@ -28,13 +28,16 @@ pub fn run_snippets(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> usize {
         python.current_dir(folder).env("MPLBACKEND", "Agg");
         python
     };
-    let is_there = |module: &str| python().args(["-c", &format!("import {module}")]).output().is_ok_and(|o| o.status.success());
+    let is_there =
+        |module: &str| python().args(["-c", &format!("import {module}")]).output().is_ok_and(|o| o.status.success());
     let mut run = 0;
     for (title, code) in snippets().into_iter().filter(|(title, _)| is_wanted(title)) {
         let imports = code.lines().filter_map(|line| line.strip_prefix("import ").or(line.strip_prefix("from ")));
         let modules: BTreeSet<&str> = imports.filter_map(|rest| rest.split([' ', '.']).next()).collect();
         if let Some(missing) = modules.iter().find(|module| !is_there(module)) {
-            eprintln!("SKIPPED: {title:?} of docs/python.md needs {missing}; LAYERPRINT_PYTHON names a Python that has it");
+            eprintln!(
+                "SKIPPED: {title:?} of docs/python.md needs {missing}; LAYERPRINT_PYTHON names a Python that has it"
+            );
             continue;
         }
         let output = python().args(["-c", &code]).output().unwrap();

@@ -27,6 +27,9 @@ class Window:
         now += 1 / 60
         frames += 1
 
+    def clearBuffer(self):
+        pass
+
     def close(self):
         pass
 

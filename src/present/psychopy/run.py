@@ -88,6 +88,10 @@ def main():
             dot.fillColor = screen["fixation_change_rgb"] if changed else screen["fixation"]["rgb"]
             dot.draw()
 
+    # What is drawn for the first time takes longer: all of it now, behind the background.
+    for stimulus in [*images.values(), square]:
+        stimulus.draw()
+    win.clearBuffer()
     draw(None, None)
     win.flip()
     clock = core.Clock()
