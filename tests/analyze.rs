@@ -864,3 +864,52 @@ for name in maps:
 "#;
     Command::new("python3").args(["-c", script]).arg(bold).arg(func).env("PYTHONPATH", python).assert().success();
 }
+
+#[test]
+fn a_run_of_another_program_gives_the_same_maps_by_the_names_of_its_files_and_imported() {
+    let study = Study::new();
+    let analyzed = |name: &str| {
+        study.command().assert().success();
+        std::fs::rename(study.path("maps"), study.path(name)).unwrap();
+        let map = study.path(name).join("sub-01/func/sub-01_task-layers_stat-spearman_desc-conv1_statmap.nii.gz");
+        std::fs::read(map).unwrap()
+    };
+    let as_presented = analyzed("presented");
+    let tables = [1, 2].map(|run| {
+        let events = Events::read(&study.raw(run, "events.tsv")).unwrap();
+        std::fs::remove_file(study.raw(run, "events.json")).unwrap();
+        let row = |event: &Event| {
+            let kind = if event.stim_file.is_some() { "picture" } else { "null" };
+            let file = event.stim_file.as_deref().unwrap_or("n/a");
+            format!("{}\t{}\t{kind}\t{file}\n", event.onset_s, event.duration_s)
+        };
+        format!("onset\tduration\ttrial_type\tstim_file\n{}", events.0.iter().map(row).collect::<String>())
+    });
+    for (run, table) in (1..).zip(&tables) {
+        std::fs::write(study.raw(run, "events.tsv"), table).unwrap();
+    }
+    assert!(analyzed("by_file") == as_presented);
+    // One trial type is the name of an image, so that the others are no images.
+    replace(&study.raw(2, "events.tsv"), "picture\tset/image_04.png", "image_04\tset/image_04.png");
+    study.refuses(&["run-02_events.tsv, line ", "\"picture\" is not among the 8 images", "`ignore`"]);
+
+    let import = |more: &[&str]| {
+        for (run, table) in (1..).zip(&tables) {
+            std::fs::write(study.path(format!("run{run}.tsv")), table).unwrap();
+            for ending in ["events.tsv", "events.json"] {
+                let _ = std::fs::remove_file(study.raw(run, ending));
+            }
+        }
+        std::fs::write(study.path("mapping.toml"), "[trial_types]\npicture = \"image\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.current_dir(study.folder.path());
+        command.args("import-events run1.tsv run2.tsv --images set --out . --sub 01 --task layers".split(' '));
+        command.args("--mapping mapping.toml --measured-by another".split(' ')).args(more).assert().success();
+    };
+    import(&["--tr", "1.5"]);
+    study.refuses(&["run-01_events.json", "imported for a TR of 1.5 s", "2 s"]);
+    import(&["--tr", "2", "--volumes", "80"]);
+    study.refuses(&["run-01_events.json", "one of 80 volumes, but its series has 90"]);
+    import(&["--tr", "2", "--volumes", "90"]);
+    assert!(analyzed("imported") == as_presented);
+}

@@ -87,7 +87,7 @@ fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
         let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
         let sidecar = path.with_extension("json");
         let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("was not written by `layerprint present`"))?;
+        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
         if facts.image_set_sha256 != who.images.sha256() {
             return Err(wrong("tells of another image set than the one named"));
         }
@@ -153,9 +153,20 @@ fn single_trial_peak(duration_s: f64) -> f64 {
 fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noise) -> Result<(), Error> {
     let func = |ending: &str| folder.join("func").join(format!("{}_{ending}", run.name));
     nifti_file::write_series(&func("desc-preproc_bold.nii.gz"), mask, series, 0.0)?;
-    let sidecar =
-        json!({ "RepetitionTime": run.facts.tr_s, "TaskName": run.name.task.to_string(), "SkullStripped": true });
+    let sidecar = json!({
+        "Description": "Simulated series, as if preprocessed",
+        "RepetitionTime": run.facts.tr_s,
+        "TaskName": run.name.task.to_string(),
+        "SkullStripped": true,
+    });
     file::write_json(&func("desc-preproc_bold.json"), &sidecar)?;
+    let about_mask = json!({
+        "Description": "The voxels of the simulated brain",
+        "Type": "Brain",
+        "Sources": [format!("bids::sub-{}/func/{}_desc-preproc_bold.nii.gz", run.name.subject, run.name)],
+        "SpatialReference": "orig",
+    });
+    file::write_json(&func("desc-brain_mask.json"), &about_mask)?;
     let inside = mask.fill(&vec![1.0; mask.len()], 0.0);
     let labels: Vec<i16> = inside.data.iter().map(|&value| value as i16).collect();
     nifti_file::write_labels(&func("desc-brain_mask.nii.gz"), mask.grid(), &labels)?;
