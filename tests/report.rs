@@ -10,7 +10,8 @@ use layerprint::rsa::{Rsm, SecondOrder, pair_count};
 use layerprint::study::bids::{self, RunName};
 use layerprint::study::{
     Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
-    Provenance, RunFacts, Seed, SynthesisRecord, TriggerFacts, Verdict, Weights, file,
+    PowerFigures, Predictor, Provenance, RunFacts, Seed, SelectionRecord, SynthesisRecord, TriggerFacts, Verdict,
+    ViewFigures, Weights, file, table::Table,
 };
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
@@ -33,11 +34,19 @@ struct Kind {
     hostile: bool,
     /// Whether the events come from layerprint, with everything that it writes.
     presented: bool,
+    /// Whether the set was measured under views and its power simulated, and its images were chosen from others.
+    evaluated: bool,
     participants: usize,
 }
 
-const DEMO: Kind =
-    Kind { simulated: true, weights: Weights::Trained, hostile: false, presented: true, participants: 1 };
+const DEMO: Kind = Kind {
+    simulated: true,
+    weights: Weights::Trained,
+    hostile: false,
+    presented: true,
+    evaluated: true,
+    participants: 1,
+};
 
 struct Study {
     root: tempfile::TempDir,
@@ -102,11 +111,33 @@ fn write_set(folder: &Path, kind: Kind) {
     let models = Models::new(names, layers(), LAYERS.map(|_| rsm()).to_vec());
     let note = if kind.hostile { "<script>" } else { "as used" };
     let recipe = format!("steps = 300\nlearning_rate = 0.05\nnote = {note:?}\n\n[transform]\nshift_px = 8\n");
+    let mut figures = Figures::of(&models);
+    if kind.evaluated {
+        figures.views = vec![
+            view("shifted_blur", true, 0.9, 1.0),
+            view("half_size", true, 0.61, 0.75),
+            view("grey", false, 0.2, 0.1),
+        ];
+        figures.power = vec![PowerFigures {
+            predictor: Predictor::Residual,
+            noise_sd: 4.0,
+            own_z: 0.321,
+            other_z: 0.045,
+            right: 0.875,
+            off_target: 0.25,
+        }];
+    }
+    let selection = SelectionRecord {
+        candidates: 40,
+        seed: Seed(3),
+        objective: toml::from_str("distinct = 1.0").unwrap(),
+        value: 0.125,
+    };
     let manifest = Manifest {
         size_px: [64, 64],
         provenance: Provenance::here(),
         network: NetworkRecord { name: "GoogLeNet".into(), weights: kind.weights, weights_sha256: "ab".repeat(32) },
-        figures: Figures::of(&models),
+        figures,
         synthesis: Some(SynthesisRecord {
             seed: Seed(7),
             device: "cpu".into(),
@@ -117,10 +148,27 @@ fn write_set(folder: &Path, kind: Kind) {
             trials: Vec::new(),
             recipe: toml::from_str(&recipe).unwrap(),
         }),
-        selection: None,
+        selection: kind.evaluated.then_some(selection),
         images,
     };
     ImageSet::write(folder, &manifest, &models).unwrap();
+}
+
+/// A view under which every layer but the first keeps a little more.
+fn view(name: &str, judged: bool, keep_min: f64, identified: f64) -> ViewFigures {
+    let keep: Vec<f64> = (0..12).map(|k| keep_min + 0.005 * f64::from(k)).collect();
+    ViewFigures {
+        name: name.into(),
+        judged,
+        used_by_ascent: None,
+        mean_abs: 0.1,
+        max_abs: 0.3,
+        spearman_mean_abs: 0.1,
+        keep_min,
+        keep_mean: keep_min + 0.0275,
+        identified,
+        keep,
+    }
 }
 
 /// A picture of a few waves.
@@ -164,6 +212,10 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
         let more = json!({
             "ending": "complete",
             "seed": 11,
+            "responses": { "presses": 9, "score": {
+                "targets": 8, "hits": 7, "misses": 1, "false_alarms": 2, "without_target": 60, "d_prime": 2.75,
+                "corrected_hit_rate": 0.625, "mean_response_time_s": 0.512,
+            } },
             "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
             "protocol": { "soa_s": 4.0, "note": if kind.hostile { HOSTILE } else { "as used" } },
         });
@@ -325,7 +377,66 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
     // 16 images, a row of slices for each layer, three rows of layer maps.
     assert_eq!(html.matches("data:image/png;base64,").count(), 16 + 12 + 3);
     let files: Vec<_> = fs::read_dir(study.path("report")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), 3, "{files:?}");
+}
+
+#[test]
+fn every_drawing_is_a_file_and_every_table_has_the_numbers_that_were_saved() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    let folder = study.path("report/report_figures");
+    let names = |ending: &str| {
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|e| e == ending)).collect::<Vec<PathBuf>>()
+    };
+    let drawings = names("svg");
+    assert_eq!(drawings.len(), html.matches("<svg ").count());
+    for path in drawings {
+        let svg = fs::read_to_string(&path).unwrap();
+        assert!(svg.starts_with("<svg viewBox=\"-16 -16 ") && svg.contains("xmlns="), "{}", path.display());
+        let title = svg.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+        assert!(html.contains(&format!("<title>{title}</title>")), "{title}");
+    }
+    let table = |name: &str| Table::read(&folder.join(name)).unwrap();
+    let layers = table("layers.tsv");
+    assert_eq!(layers.len(), 12);
+    for row in 0..12 {
+        let spread = layers.required_number(row, layers.column("spread").unwrap()).unwrap();
+        assert!((spread - summary["spread"][layers.text(row, 0)].as_f64().unwrap()).abs() < 1e-6);
+    }
+    let runs = table("runs.tsv");
+    let cell = |column: &str| runs.text(0, runs.column(column).unwrap());
+    assert_eq!((runs.len(), cell("trigger_verdict"), cell("late_frames"), cell("hits")), (1, "clean", "2", "7"));
+    let similarity = ImageSet::load(&study.path("set")).unwrap().models().similarity(SecondOrder::Pearson);
+    let of_pairs = table("layer_similarity.tsv");
+    assert!((of_pairs.required_number(2, 6).unwrap() - similarity.get(2, 5)).abs() < 1e-6);
+    assert_eq!(["views.tsv", "power.tsv", "maps.tsv", "recovery.tsv"].map(|name| table(name).len()), [3, 1, 12, 12]);
+    assert_eq!(names("tsv").len(), 7);
+}
+
+#[test]
+fn what_was_measured_of_the_set_and_of_the_responses_is_told() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    for words in [
+        "The least is kept under half size: 0.610 of its worst layer&#x27;s RSM, 0.637 on average.",
+        "more like another layer&#x27;s clean one under: half size.",
+        "<title>Stability: what each layer keeps",
+        "chosen from 40 candidates by a search with seed 3",
+        "residual of all other layers</td><td class=\"n\">4</td><td class=\"n\">0.321</td>",
+        "7 of 8 targets responded to, 2 false alarms, d\u{2032} 2.75, mean response time 512 ms",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    assert_eq!((&summary["stability_keep_min"], &summary["stability_identified_min"]), (&json!(0.61), &json!(0.75)));
+    assert_eq!((&summary["hits"], &summary["targets"], &summary["d_prime_mean"]), (&json!(7), &json!(8), &json!(2.75)));
+}
+
+#[test]
+fn the_summary_is_printed_as_it_is_saved() {
+    let study = Study::new(DEMO);
+    let printed = study.command().arg("--json").assert().success().get_output().stdout.clone();
+    assert_eq!(serde_json::from_slice::<Value>(&printed).unwrap(), study.summary());
 }
 
 #[test]
@@ -388,7 +499,8 @@ fn hostile_names_and_settings_stay_text() {
 
 #[test]
 fn what_a_study_has_not_is_said_in_words() {
-    let study = Study::new(Kind { simulated: false, weights: Weights::Untrained, presented: false, ..DEMO });
+    let study =
+        Study::new(Kind { simulated: false, weights: Weights::Untrained, presented: false, evaluated: false, ..DEMO });
     let (html, summary) = study.report();
     for words in [
         "No simulated truth: recovery is not defined",
@@ -396,11 +508,22 @@ fn what_a_study_has_not_is_said_in_words() {
         "another program",
         "there is no onset error to show",
         "not judged",
+        "No held-out views were measured on this set",
+        "No searchlight was simulated with this set",
     ] {
         assert!(html.contains(words), "{words}");
     }
-    for key in ["recovery", "recovery_min", "cnr", "late_frames", "trigger_verdict", "complete", "onset_error_mean_ms"]
-    {
+    for key in [
+        "recovery",
+        "recovery_min",
+        "cnr",
+        "late_frames",
+        "trigger_verdict",
+        "complete",
+        "onset_error_mean_ms",
+        "targets",
+        "stability_keep_min",
+    ] {
         assert_eq!(summary[key], Value::Null, "{key}");
     }
     assert_eq!((&summary["emulated"], &summary["weights"]), (&json!(false), &json!("untrained")));
