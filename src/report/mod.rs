@@ -3,6 +3,8 @@
 //! other jobs saved.
 
 mod error;
+mod group;
+mod methods;
 mod output;
 mod page;
 mod session;

@@ -10,6 +10,8 @@ use crate::figures::{
     onset_errors, raster, stability,
 };
 use crate::report::error::Error;
+use crate::report::group::GroupPage;
+use crate::report::methods::methods;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
@@ -44,6 +46,9 @@ struct Page {
     no_natural: Option<String>,
     runs: Vec<RunPage>,
     participants: Vec<ParticipantPage>,
+    groups: Vec<GroupPage>,
+    methods: Vec<String>,
+    references: Vec<&'static str>,
     facts: Vec<[String; 2]>,
     details: Vec<Details>,
     hashes: Vec<[String; 2]>,
@@ -179,6 +184,7 @@ impl Page {
         let colors = LayerColors::new(layers.len());
         let size = findings.set.manifest().size_px;
         let presented: Vec<(&PresentedRun, &RunFigures)> = findings.runs().zip(runs).collect();
+        let written = methods(findings, summary);
         let rsm_scale = Scale::holding(findings.set.models().rsms().iter().flat_map(|rsm| rsm.upper()).copied());
         Ok(Page {
             title: format!("layerprint report: {}", summary.participants.join(", ")),
@@ -204,6 +210,9 @@ impl Page {
             }),
             runs: presented.iter().enumerate().map(|(k, (run, figures))| run_page(k, run, figures, findings)).collect(),
             participants: participants(findings, &colors),
+            groups: findings.groups.iter().map(|group| group.page(layers, &colors)).collect(),
+            methods: written.paragraphs,
+            references: written.references,
             facts: facts(findings, summary),
             details: details(findings)?,
             hashes: hashes(findings),
@@ -231,6 +240,14 @@ impl Page {
             figures.push((named("similarity_maps"), &person.similarity_maps));
             figures.push((named("similarity_scale"), &person.similarity_bar));
             figures.extend(person.recovery.iter().map(|recovery| (named("recovery"), &recovery.figure)));
+        }
+        for group in &self.groups {
+            figures.push((format!("{}_layer_map", group.name), &group.layer_map));
+            figures.push((format!("{}_gradient_scale", group.name), &group.gradient_bar));
+            if let Some(overlap) = &group.overlap {
+                figures.push((format!("{}_overlap", group.name), &overlap.figure));
+                figures.push((format!("{}_overlap_scale", group.name), &overlap.bar));
+            }
         }
         figures.into_iter().map(|(name, element)| (name, as_file(element))).collect()
     }
@@ -287,6 +304,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     });
     tiles.extend(stability_tile(summary));
     tiles.extend(recovery_tile(summary));
+    tiles.extend(group_tile(summary));
     if runs.is_empty() {
         tiles.push(Tile {
             label: "Session",
@@ -383,6 +401,22 @@ fn task_tile(summary: &Summary) -> Option<Tile> {
     })
 }
 
+fn group_tile(summary: &Summary) -> Option<Tile> {
+    let (found, layers) = (summary.group_layers_found?, summary.spread.len());
+    let (verdict, word) = if found == layers {
+        (Verdict::Good, "every layer found")
+    } else {
+        (Verdict::Caution, "not every layer found")
+    };
+    Some(Tile {
+        label: "Layers found in the group",
+        value: format!("{found} of {layers}"),
+        note: "somewhere in the brain, corrected for all voxels of the layer".into(),
+        verdict,
+        word,
+    })
+}
+
 fn recovery_tile(summary: &Summary) -> Option<Tile> {
     let (min, mean) = (summary.recovery_min?, summary.recovery_mean);
     let noise =
@@ -464,7 +498,7 @@ fn stability_words(findings: &Findings) -> Option<String> {
         format!("Some layer's RSM is more like another layer's clean one under: {}.", mistaken.join(", "))
     };
     Some(format!(
-        "The least is kept under {}: {} of its worst layer's RSM, {} on average. {known}",
+        "The least is kept under {}: there the worst layer's RSM correlates {} with its clean one, and {} on average. {known}",
         worst.name.replace('_', " "),
         figure(worst.keep_min),
         figure(worst.keep_mean)

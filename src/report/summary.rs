@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::report::group::Group;
 use crate::report::session::{RunFigures, Score};
 use crate::report::sources::{Findings, Participant};
 use crate::rsa::pair_count;
@@ -86,6 +87,8 @@ pub struct Summary {
     pub recovery_mean: Option<f64>,
     /// The contrast-to-noise ratio of the simulation; the smallest, where participants differ.
     pub cnr: Option<f64>,
+    /// In how many layers' group maps a voxel was found, corrected for all voxels of the layer; `null` without a group.
+    pub group_layers_found: Option<usize>,
     /// Which program made what.
     pub versions: BTreeMap<String, String>,
 }
@@ -102,7 +105,8 @@ impl Summary {
         let errors: Vec<f64> = runs.iter().flat_map(|run| run.onset_errors.iter().map(|(_, error)| *error)).collect();
         let facts = || findings.runs().filter_map(|run| run.facts.as_ref());
         let analyzed_as_emulated = findings.participants.iter().filter_map(|p| p.analysis.emulated);
-        let emulated: Vec<bool> = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated).collect();
+        let emulated = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated);
+        let emulated: Vec<bool> = emulated.chain(findings.groups.iter().map(|group| group.figures.emulated)).collect();
         let complete: Vec<bool> = facts().map(|facts| facts.complete).collect();
         let late: Vec<u64> = runs.iter().filter_map(|run| Some(run.flips.as_ref()?.late_frames)).collect();
         let verdicts = || runs.iter().filter_map(|run| Some(&run.trigger.as_ref()?.verdict));
@@ -156,6 +160,7 @@ impl Summary {
             recovery_mean: shares.as_deref().and_then(mean),
             recovery: recovery.map(|layers| layers.into_iter().map(|(layer, share)| (layer, share.into())).collect()),
             cnr: least(&findings.participants.iter().filter_map(|p| p.truth.as_ref()?.cnr()).collect::<Vec<_>>()),
+            group_layers_found: findings.groups.first().map(Group::layers_found),
             versions,
         }
     }

@@ -1,5 +1,6 @@
 //! The tables of a report, each as a file of its own: plain numbers, as they were saved.
 
+use crate::report::group::Group;
 use crate::report::session::RunFigures;
 use crate::report::sources::Findings;
 use crate::rsa::SecondOrder;
@@ -22,7 +23,7 @@ pub struct ReportTable {
 pub fn tables(findings: &Findings, runs: &[RunFigures]) -> Vec<ReportTable> {
     let made =
         [layers(findings), layer_similarity(findings), views(findings), power(findings), session(findings, runs)];
-    let maps = [maps(findings), recovery(findings)];
+    let maps = [maps(findings), recovery(findings), groups(findings)];
     made.into_iter().chain(maps).filter(|table| !table.rows.is_empty()).collect()
 }
 
@@ -134,4 +135,20 @@ fn recovery(findings: &Findings) -> ReportTable {
         regions.map(|region| vec![p.label(), region.layer.to_string(), region.voxels.to_string(), number(region.share)])
     });
     table("recovery", &["participant", "layer", "voxels", "share"], rows.collect())
+}
+
+fn groups(findings: &Findings) -> ReportTable {
+    let header = [
+        "group",
+        "layer",
+        "peak_t",
+        "peak_x",
+        "peak_y",
+        "peak_z",
+        "smallest_p",
+        "voxels",
+        "best_voxels",
+        "surely_best_voxels",
+    ];
+    table("group", &header, findings.groups.iter().flat_map(Group::table_rows).collect())
 }
