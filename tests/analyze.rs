@@ -12,8 +12,8 @@ use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
 use layerprint::rsa::{Rsm, pairs};
 use layerprint::study::{
-    Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance,
-    RunFacts, TriggerFacts, Verdict, Weights, file,
+    Event, Events, Fault, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord,
+    Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -285,9 +285,107 @@ fn planted_layers_are_found_where_they_are() {
     // Nothing is overwritten.
     let before = contents(&study.path("maps"));
     let again = study.command().output().unwrap();
+    assert!(
+        String::from_utf8(again.stderr).unwrap().contains("sub-01: is done already, and made of the same: skipped")
+    );
+    assert!(again.status.success());
+    assert_eq!(contents(&study.path("maps")), before);
+    std::fs::remove_file(study.maps().join("sub-01_task-layers_desc-searchlight_summary.json")).unwrap();
+    let again = study.command().output().unwrap();
     assert!(String::from_utf8(again.stderr).unwrap().contains("sub-01 exists already and is not overwritten"));
     assert!(!again.status.success());
-    assert_eq!(contents(&study.path("maps")), before);
+}
+
+#[test]
+fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_started_again() {
+    let study = Study::new();
+    for folder in ["", "derivatives/fmriprep/"] {
+        for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
+            let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
+            std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
+            std::fs::write(copy, bytes).unwrap();
+        }
+    }
+    let (bold, plan) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.path("plan.toml"));
+    let whole = std::fs::read(&bold).unwrap();
+    let failed = |says: &[&str]| {
+        let output = study.command().output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{says:?} was accepted");
+        let error = text.lines().last().unwrap();
+        says.iter().for_each(|part| assert!(error.contains(part), "{part:?} is not in: {text}"));
+        // No folder in the making is left, either.
+        let mut left: Vec<_> = std::fs::read_dir(study.path("maps"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        left
+    };
+    // Found before the first number, and in the midst of them.
+    std::fs::write(&bold, "no image").unwrap();
+    let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "ends too early"]);
+    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+    std::fs::write(&bold, &whole[..whole.len() / 2]).unwrap();
+    let before = contents(&study.path("maps/sub-02"));
+    let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "truncated"]);
+    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+
+    std::fs::write(&bold, &whole).unwrap();
+    let again = study.command().output().unwrap();
+    assert!(again.status.success());
+    assert!(String::from_utf8(again.stderr).unwrap().contains("sub-02: is done already"));
+    assert!(String::from_utf8(again.stdout).unwrap().contains("sub-01: 343 searchlights"));
+    assert_eq!(contents(&study.path("maps/sub-02")), before);
+
+    // What was made differently is not put beside it, with what differs named.
+    let is_whole = |left: Vec<String>| assert_eq!(left, ["dataset_description.json", "sub-01", "sub-02"]);
+    replace(&plan, "min_coverage = 0.3", "min_coverage = 0.4");
+    is_whole(failed(&["2 of 2", "another state of `searchlight` of the plan: give another OUTPUT_DIR"]));
+    std::fs::write(&plan, format!("{PLAN}[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n")).unwrap();
+    study.command().assert().success();
+    study.write_confounds(1, VOLUMES);
+    study.command().assert().success();
+    replace(&study.derived(1, "desc-confounds_timeseries.tsv"), "\tunused", "\tidle");
+    is_whole(failed(&["1 of 2", "another state of sub-01_task-layers_run-01_desc-confounds_timeseries.tsv"]));
+}
+
+#[test]
+fn triggers_leave_no_doubt_when_the_first_volume_was_taken() {
+    let study = Study::new();
+    let with = |verdict: Verdict, planned: usize, expected_pulses: usize| {
+        let path = study.raw(2, "events.json");
+        let mut facts = RunFacts::read(&path).unwrap().unwrap();
+        facts.more.insert("volumes".into(), planned.into());
+        facts.trigger = TriggerFacts { verdict, expected_pulses: expected_pulses as u32, ..facts.trigger };
+        facts.write(&path, Map::new()).unwrap();
+    };
+    let accepts = |arguments: &[&str]| {
+        study.command().args(arguments).assert().success();
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+    };
+    let ambiguous = || Verdict::Ambiguous { pulses: 1, by_s: TR_S, faults: vec![] };
+    let faulty = || Verdict::Faulty { faults: vec![Fault::Missing { after_pulse: 7, count: 2 }] };
+    let refused = |more: &[&str]| study.refuses(&[&["run-02_events.json", "--allow-faulty"], more].concat());
+
+    // The scanner ended a volume early, and each volume has its pulse.
+    with(ambiguous(), VOLUMES + 1, VOLUMES + 1);
+    accepts(&[]);
+    // The scanner took all volumes, or more, or some are gone: a pulse is lost, and nobody knows which.
+    for planned in [VOLUMES, VOLUMES - 1, VOLUMES + 2] {
+        with(ambiguous(), planned, planned);
+        refused(&["ambiguous by 2 s", &format!("{planned} volumes were planned and the image has 90")]);
+    }
+    accepts(&["--allow-faulty"]);
+    with(faulty(), VOLUMES, VOLUMES);
+    refused(&["faulty: 2 missing after pulse 7"]);
+    with(Verdict::Clean, VOLUMES + 1, VOLUMES + 1);
+    refused(&["planned for 91 volumes", "has 90"]);
+    // The scanner went on after the run, which harms nothing, unless the volumes are those of the dummies.
+    with(Verdict::Clean, VOLUMES - 2, VOLUMES - 2);
+    accepts(&[]);
+    with(Verdict::Clean, VOLUMES - 2, VOLUMES);
+    refused(&["88 volumes were planned to be stored", "as many as with the dummies"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::glm::{Condition, Design};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
+use crate::study::{Event, Events, Fault, ImageSet, Layer, Models, RunFacts, Verdict, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -23,6 +23,9 @@ const CONFOUNDS: &str = "_desc-confounds_timeseries.tsv";
 const TRUTH: &str = "derivatives/simulation";
 /// How far a sidecar's TR may lie from the header's, which is in single precision.
 const SAME_TR_S: f64 = 1e-3;
+
+/// A participant, and the files that were found, or why there can be no analysis.
+pub type Found = (Label, Result<Participant, Error>);
 
 /// What to analyze, and where the files lie.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Request {
     pub allow_emulated: bool,
     /// Whether runs that were broken off may be analyzed.
     pub allow_incomplete: bool,
+    /// Whether runs whose triggers leave their onsets in doubt may be analyzed.
+    pub allow_faulty: bool,
     /// The number of threads; as many as there are processors if `None`. It never changes a number.
     pub threads: Option<usize>,
 }
@@ -73,6 +78,8 @@ pub struct Participant {
     /// The voxels that lie in the masks of all runs.
     pub mask: Mask,
     pub truth: Option<Truth>,
+    /// All files that were read for it.
+    pub files: Vec<PathBuf>,
 }
 
 /// A run, its files found and its design made.
@@ -92,6 +99,8 @@ pub struct Run {
     /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
     /// whitened.
     pub basis: Vec<Vec<f64>>,
+    /// The files that it was read from.
+    pub files: Vec<PathBuf>,
 }
 
 /// The planted regions of a simulated brain.
@@ -113,6 +122,14 @@ struct Sidecar {
 }
 
 impl ModelSource {
+    /// The SHA-256 of the image set, or of the table.
+    pub fn sha256(&self) -> [Option<String>; 2] {
+        match &self.origin {
+            Origin::ImageSet(set) => [Some(set.sha256().to_owned()), None],
+            Origin::Table(sha256) => [None, Some(sha256.clone())],
+        }
+    }
+
     /// Reads an image set or a table.
     pub fn read(path: &Path) -> Result<ModelSource, Error> {
         let source = if path.is_dir() {
@@ -134,8 +151,8 @@ impl ModelSource {
     }
 }
 
-/// Everybody who is to be analyzed.
-pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Participant>, Error> {
+/// Everybody who is to be analyzed, and why not, where files of a participant are not sound.
+pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Found>, Error> {
     let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
     if let Some(image) = plan.ignore.iter().find(|name| models.models.images().contains(name)) {
         return Err(Error::Request(format!("the plan ignores {image:?}, which is an image of the models")));
@@ -156,7 +173,7 @@ pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Res
         if series.is_empty() && request.participants.is_empty() {
             continue;
         }
-        participants.push(participant(label, &series, plan, request, models)?);
+        participants.push((label.clone(), participant(label, &series, plan, request, models)));
     }
     if participants.is_empty() {
         return Err(no_runs(&derivatives, plan));
@@ -217,8 +234,10 @@ fn participant(
             Some(request.bids.join(TRUTH).join(name)).filter(|path| path.exists())
         }
     };
+    let mut files: Vec<PathBuf> = runs.iter().flat_map(|run| run.files.clone()).collect();
+    files.extend(truth.clone());
     let truth = truth.map(|path| Truth::read(&path, &mask, &first_mask, models.models.layers())).transpose()?;
-    Ok(Participant { label: label.clone(), runs, mask, truth })
+    Ok(Participant { label: label.clone(), runs, mask, truth, files })
 }
 
 fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &ModelSource) -> Result<Run, Error> {
@@ -229,7 +248,8 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let name = with_space.split('_').filter(|part| !is_image_entity(part)).collect::<Vec<_>>().join("_");
 
     let (_, volumes) = nifti_file::read_grid(bold)?;
-    let (tr_s, start_time_s) = timing(bold, &folder.join(format!("{with_space}{BOLD}.json")))?;
+    let sidecar_path = folder.join(format!("{with_space}{BOLD}.json"));
+    let (tr_s, start_time_s) = timing(bold, &sidecar_path)?;
     let start_time_s = plan.first_level.slice_time_ref.map_or(start_time_s, |share| share * tr_s);
 
     let session = name.split('_').find_map(|part| part.strip_prefix("ses-"));
@@ -238,7 +258,13 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let events_path = raw.join("func").join(format!("{name}_events.tsv"));
     let events = Events::read(&events_path)?;
     shown(&events, &events_path, plan, models)?;
-    let emulated = facts(&events_path.with_extension("json"), tr_s, request, models)?;
+    let facts_path = events_path.with_extension("json");
+    let facts = RunFacts::read(&facts_path)?;
+    if let Some(facts) = &facts {
+        check_facts(facts, &facts_path, tr_s, request, models)?;
+        check_triggers(facts, volumes, request).map_err(|what| Error::misfit(&facts_path, what))?;
+    }
+    let emulated = facts.as_ref().is_some_and(|facts| facts.emulated);
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
@@ -259,7 +285,9 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
         }
     };
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis })
+    let mut files = vec![bold.clone(), mask.clone(), sidecar_path, confounds_path, events_path];
+    files.extend(facts.map(|_| facts_path));
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis, files })
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -335,9 +363,8 @@ fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
     })
 }
 
-/// Checks what the presenting program says about the run; whether its scanner was emulated.
-fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<bool, Error> {
-    let Some(facts) = RunFacts::read(path)? else { return Ok(false) };
+/// Checks what the presenting program says about the run.
+fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
     if (facts.tr_s - tr_s).abs() > SAME_TR_S {
         let what = format!("the run was presented for a TR of {} s, but its series has one of {tr_s} s", facts.tr_s);
         return Err(Error::misfit(path, what));
@@ -361,7 +388,45 @@ fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Res
                 set.sha256()
             ),
         )),
-        _ => Ok(facts.emulated),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the pulses say when the first volume of the image was taken. Where it is only in doubt whether the first or
+/// the last pulses are lacking, the number of volumes decides: one less than planned, and every volume of the image has its
+/// pulse, so that the scanner ended early and the onsets are right.
+fn check_triggers(facts: &RunFacts, volumes: usize, request: &Request) -> Result<(), String> {
+    // Of a run that was broken off nobody knows how long the scanner went on.
+    let (planned, is_count) = (facts.volumes(), |fault: &Fault| matches!(fault, Fault::Count { .. }));
+    let planned = planned.filter(|_| facts.complete);
+    let verdict = &facts.trigger.verdict;
+    let in_doubt = match (verdict, planned) {
+        _ if !facts.complete && verdict.faults().iter().all(is_count) => None,
+        (Verdict::Ambiguous { faults, .. }, Some(planned)) if faults.is_empty() && volumes + 1 == planned => None,
+        (Verdict::Ambiguous { .. }, Some(planned)) => Some(format!(
+            "the triggers are {verdict}; {planned} volumes were planned and the image has {volumes}, so that pulses of it are \
+             lost and the volumes cannot tell which"
+        )),
+        (Verdict::Faulty { .. } | Verdict::Ambiguous { .. }, _) => Some(format!("the triggers are {verdict}")),
+        (Verdict::Clean, Some(planned)) if volumes < planned => Some(format!(
+            "the run was planned for {planned} volumes, and its triggers are clean, but the image has {volumes}: it is of \
+             another run, or volumes were taken away"
+        )),
+        // With a pulse for each volume, those besides the planned ones are of dummies that the scanner should have discarded.
+        (Verdict::Clean, Some(planned)) if volumes > planned && volumes == facts.trigger.expected_pulses as usize => {
+            Some(format!(
+                "{planned} volumes were planned to be stored, but the image has {volumes}, as many as with the dummies: take \
+                 them away, onsets count from the first volume after them"
+            ))
+        }
+        (Verdict::Clean, _) => None,
+    };
+    // An emulated scanner took no image that its pulses could fit.
+    match in_doubt.filter(|_| !request.allow_faulty && !facts.emulated) {
+        Some(what) => {
+            Err(format!("{what}. Leave the run out, or say --allow-faulty where you know that its onsets are right"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -104,6 +104,13 @@ pub struct RunFacts {
     pub more: Map<String, Value>,
 }
 
+impl RunFacts {
+    /// How many volumes the run was planned to have stored, where the presenting program says so.
+    pub fn volumes(&self) -> Option<usize> {
+        self.more.get("volumes")?.as_u64()?.try_into().ok()
+    }
+}
+
 /// What became of a run's triggers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriggerFacts {

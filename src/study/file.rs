@@ -1,6 +1,6 @@
 //! Whole files: read with their name in the error, written completely or not at all.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -70,7 +70,25 @@ pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Erro
 
 /// The SHA-256 of some bytes, in lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a file's bytes, read piece by piece, in lower-case hexadecimal.
+pub fn sha256_of(path: &Path) -> Result<String, Error> {
+    let mut digest = Sha256::new();
+    let mut file = std::fs::File::open(path).map_err(Error::file("read", path))?;
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).map_err(Error::file("read", path))? {
+            0 => break,
+            found => digest.update(&piece[..found]),
+        }
+    }
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Temporary files are private to their owner; a result is as readable as any other file.
@@ -92,6 +110,14 @@ mod tests {
     #[test]
     fn sha256_of_the_standard_test_vector() {
         assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_file_has_the_sha256_of_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = (folder.path().join("long"), vec![7; 100_000]);
+        write(&path, &bytes).unwrap();
+        assert_eq!(sha256_of(&path).unwrap(), sha256(&bytes));
     }
 
     #[test]
