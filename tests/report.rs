@@ -389,7 +389,7 @@ fn write_group(maps: &Path, set_hash: &str) {
     let best = |layer| json!({ "layer": layer, "voxels": 50, "better": 20, "better_fwe": 10 });
     let summary = json!({
         "participants": [{ "label": "01", "summary_sha256": "" }, { "label": "02", "summary_sha256": "" }],
-        "plan": { "group": { "fisher_z": true, "flips": 5000, "alpha": 0.05, "tfce": { "extent": 0.5, "height": 2.0 } } },
+        "plan": { "group": { "fisher_z": true, "flips": 5000, "alpha": 0.05, "tfce": { "extent": 0.5, "height": 2.0 }, "overlap": { "interval": 0.95 } } },
         "flips": 4, "all_flips": true, "smallest_p": 0.25, "voxels": brain.len(),
         "layers": (0..).zip(LAYERS).map(map).collect::<Vec<_>>(), "contrasts": [],
         "best": LAYERS.map(best),
@@ -523,7 +523,7 @@ fn the_group_is_shown_where_it_was_analyzed() {
         "<title>Layer map of group</title>",
         "<title>Overlap of the layers&#39; maps of group</title>",
         "all 4 sign flips, so that no p is smaller than 0.25",
-        "with a t above 2.5; Dice&#x27;s overlap over pairs of layers: mean 0.250, interval 0.200 to 0.310",
+        "with a t above 2.5; Dice&#x27;s overlap over pairs of layers: mean 0.250, 95 % interval 0.200 to 0.310",
         "conv1 and 5b: n/a",
     ] {
         assert!(html.contains(words), "{words}");

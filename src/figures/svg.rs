@@ -151,7 +151,7 @@ impl Svg {
     }
 }
 
-/// An element that [`Svg::finish`] made, as a file of its own: on white, with a margin, in letters without serifs.
+/// A drawing of this room, made as an element of a page, as a file of its own: on white, with a margin, in letters without serifs.
 pub fn as_file(element: &str) -> String {
     let (opening, rest) = element.split_once('>').expect("an element of this file's making");
     let (words, body) = rest.split_once("</desc>").expect("it has a description");

@@ -286,7 +286,9 @@ impl Group {
         let (dice, figures) = (self.dice.as_ref()?, self.figures.overlap.as_ref()?);
         let names: Vec<String> = layers.iter().map(Layer::to_string).collect();
         let Estimate { value, low, high } = figures.mean_dice;
-        let mean = format!("mean {}, interval {} to {}", figure(value), figure(low), figure(high));
+        let share = self.plan.get("overlap").and_then(|overlap| overlap.get("interval")).and_then(Value::as_f64);
+        let share = share.map_or(String::new(), |share| format!("{} % ", number(100.0 * share, 1)));
+        let mean = format!("mean {}, {share}interval {} to {}", figure(value), figure(low), figure(high));
         let cells = Cells {
             title: format!("Overlap of the layers' maps of {}", self.folder),
             description: format!("Dice's overlap of the thresholded maps of each pair of layers: {mean}."),
