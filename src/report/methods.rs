@@ -14,8 +14,6 @@ const SEARCHLIGHT: &str = "Kriegeskorte N, Goebel R, Bandettini P (2006). Inform
                            103:3863\u{2013}3868.";
 const LAYER_IMAGES: &str =
     "Synthesizing images to map neural networks to the human brain. bioRxiv 10.1101/2025.11.25.689428.";
-const FMRIPREP: &str = "Esteban O, Markiewicz CJ, Blair RW, et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional \
-                        MRI. Nature Methods 16:111\u{2013}116.";
 const SIGN_FLIPS: &str = "Nichols TE, Holmes AP (2002). Nonparametric permutation tests for functional neuroimaging: a primer with \
                           examples. Human Brain Mapping 15:1\u{2013}25.";
 const TFCE: &str = "Smith SM, Nichols TE (2009). Threshold-free cluster enhancement. NeuroImage 44:83\u{2013}98.";
@@ -36,7 +34,7 @@ pub fn methods(findings: &Findings, summary: &Summary) -> Methods {
     let mut paragraphs = vec![images(findings, summary, &mut references)];
     paragraphs.extend(findings.runs().next().map(|run| presentation(run, findings, summary, &mut references)));
     if let Some(first) = findings.participants.first() {
-        paragraphs.extend(first_level(first, &mut references));
+        paragraphs.extend(first_level(first));
         paragraphs.push(searchlight(first, &mut references));
         let differ =
             findings.participants.iter().any(|p| p.analysis_text.get("plan") != first.analysis_text.get("plan"));
@@ -149,7 +147,7 @@ fn presentation(
     if let (Some(mean), Some(most)) = (summary.onset_error_mean_ms, summary.onset_error_max_abs_ms) {
         let (mean, most) = (number(mean, 2), number(most, 2));
         words +=
-            &format!(". Onsets were late by {mean} ms on average, and nowhere further than {most} ms from their plan");
+            &format!(". Onsets lay {mean} ms after their plan on average, and nowhere further than {most} ms from it");
     }
     if let (Some(hits), Some(targets), Some(d_prime)) = (summary.hits, summary.targets, summary.d_prime_mean) {
         references.push(DETECTION);
@@ -164,14 +162,13 @@ fn presentation(
     words + "."
 }
 
-fn first_level(p: &Participant, references: &mut Vec<&'static str>) -> Option<String> {
+fn first_level(p: &Participant) -> Option<String> {
     let plan = p.analysis_text.get("plan")?.get("first_level")?;
     let text = |key: &str| plan.get(key).and_then(Value::as_str);
     let amount = |key: &str| plan.get(key).and_then(Value::as_f64);
-    references.push(FMRIPREP);
-    let mut words = "First level. Series preprocessed with fMRIPrep (Esteban et al. 2019) [state its version and boilerplate] were \
-                     modelled with a general linear model"
-        .to_owned();
+    let mut words =
+        "First level. The preprocessed series [state how, and the version] were modelled with a general linear model"
+            .to_owned();
     words += match text("noise") {
         Some("ar1") => ", prewhitened with a first-order autoregressive model of the noise",
         _ => ", estimated by ordinary least squares",
