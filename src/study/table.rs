@@ -1,4 +1,5 @@
-//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing.
+//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing. What spreadsheets add is passed
+//! over: a byte order mark, carriage returns, empty lines.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ pub struct Table {
     path: PathBuf,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Where in the file each row stands, from 1.
+    lines: Vec<u64>,
 }
 
 impl Table {
@@ -34,16 +37,17 @@ impl Table {
         if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
             return Err(at(1, format!("column {:?} stands twice", twice.1)));
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut lines) = (Vec::new(), Vec::new());
         for record in reader.records() {
             let record = record.map_err(|e| at(e.position().map_or(0, |p| p.line()), e.to_string()))?;
+            let line = record.position().map_or(0, |p| p.line());
             if record.len() != header.len() {
-                let line = record.position().map_or(0, |p| p.line());
                 return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
             }
             rows.push(record.iter().map(str::to_owned).collect());
+            lines.push(line);
         }
-        Ok(Table { path: path.into(), header, rows })
+        Ok(Table { path: path.into(), header, rows, lines })
     }
 
     /// The file it was read from.
@@ -100,7 +104,7 @@ impl Table {
 
     /// An error at a row.
     pub fn error(&self, row: usize, what: impl Into<String>) -> Error {
-        Error::Line { path: self.path.clone(), line: row as u64 + 2, what: what.into() }
+        Error::Line { path: self.path.clone(), line: self.lines[row], what: what.into() }
     }
 }
 
@@ -161,6 +165,16 @@ mod tests {
         assert_eq!(table.number(0, 0).unwrap(), Some(0.5));
         let message = table.number(1, 0).unwrap_err().to_string();
         assert!(message.contains("line 3") && message.contains("\"onset\"") && message.contains("soon"), "{message}");
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_passed_over_and_lines_are_those_of_the_file() {
+        let table = read("\u{feff}onset\tname\r\n\r\n0.5\ta\r\n\n\nsoon\tb\r\n").unwrap();
+        assert_eq!((table.header()[0].as_str(), table.len(), table.text(0, 1)), ("onset", 2, "a"));
+        let message = table.number(1, 0).unwrap_err().to_string();
+        assert!(message.contains("line 6"), "{message}");
+        let message = read("a\tb\r\n\r\n\r\n1\r\n").unwrap_err().to_string();
+        assert!(message.contains("line 4: expected 2 cells, found 1"), "{message}");
     }
 
     #[test]
