@@ -642,6 +642,63 @@ fn trial_types_can_be_ignored_and_models_can_be_a_table() {
     assert_eq!(of_table["models_sha256"].as_str().unwrap().len(), 64);
 }
 
+#[test]
+fn targets_and_presses_are_taken_out_and_no_baseline() {
+    let study = Study::new();
+    let (events, bold) = (study.raw(1, "events.tsv"), study.derived(1, "desc-preproc_bold.nii.gz"));
+    let shown = Events::read(&events).unwrap();
+    let of_task = |onset_s: f64, duration_s: f64, name: &str| Event {
+        onset_s,
+        duration_s,
+        trial_type: name.into(),
+        ..Event::default()
+    };
+    let task: Vec<Event> = (0..6)
+        .map(|k| 30.0 + 20.0 * f64::from(k))
+        .flat_map(|at_s| [of_task(at_s, 1.0, "one_back"), of_task(at_s + 0.7, 0.0, "button_press")])
+        .collect();
+    Events::sorted([shown.0, task.clone()].concat()).write(&events).unwrap();
+    study.command().assert().success();
+    let run = |number: usize| summary(&study.maps(), "sub-01_task-layers")["runs"][number].clone();
+    assert_eq!(run(0)["task_events"], serde_json::json!({ "button_press": 6, "one_back": 6 }));
+    assert_eq!(run(1)["task_events"], serde_json::json!({}));
+    let columns = [0, 1].map(|number| run(number)["design_columns"].as_u64().unwrap());
+    assert_eq!(columns[0], columns[1] + 2);
+    let betas = || {
+        let path = study.maps().join("sub-01_task-layers_desc-beta_statmap.nii.gz");
+        let mask = study.maps().join("sub-01_task-layers_desc-searchlight_mask.nii.gz");
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        nifti_file::read_series(&path, &voxels, &mask).unwrap().data
+    };
+    let before = betas();
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // The brain answers to the repeats more than to any image: nothing of it is in the images' responses.
+    let mask = study.derived(1, "desc-brain_mask.nii.gz");
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+    let repeats_s: Vec<(f64, f64)> =
+        task.iter().filter(|event| event.trial_type == "one_back").map(|event| (event.onset_s, 1.0)).collect();
+    let answer = hrf::regressor(&repeats_s, &(0..VOLUMES).map(|t| t as f64 * TR_S).collect::<Vec<_>>());
+    series.data.chunks_mut(voxels.len()).zip(&answer).for_each(|(volume, answer)| {
+        volume.iter_mut().for_each(|value| *value += (500.0 * answer) as f32);
+    });
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    let apart = |found: &[f32]| found.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    study.command().assert().success();
+    let taken_out = apart(&betas());
+    assert!(taken_out < 0.01, "{taken_out}");
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // Where the plan says so they are left out of the design, and what the brain answers goes elsewhere.
+    let ignore = "ignore = [\"one_back\", \"button_press\"]\n[first_level]";
+    std::fs::write(study.path("plan.toml"), PLAN.replace("[first_level]", ignore)).unwrap();
+    study.command().assert().success();
+    assert_eq!((&run(0)["task_events"], &run(0)["design_columns"]), (&serde_json::json!({}), &columns[1].into()));
+    let left_in = apart(&betas());
+    assert!(left_in > 10.0, "{left_in}");
+}
+
 /// A map of the analysis, at the voxels where it is defined.
 fn defined(study: &Study, name: &str) -> Vec<f32> {
     let path = study.maps().join(format!("sub-01_task-layers_{name}_statmap.nii.gz"));

@@ -1,4 +1,5 @@
-//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing.
+//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing. What spreadsheets add is passed
+//! over: a byte order mark, carriage returns, empty lines.
 
 use std::path::{Path, PathBuf};
 
@@ -228,6 +229,16 @@ mod tests {
         assert_eq!(table.text(0, 0), "two\nlines, quoted");
         let message = table.number(1, 1).unwrap_err().to_string();
         assert!(message.starts_with("log.csv, line 6: "), "{message}");
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_passed_over_and_lines_are_those_of_the_file() {
+        let table = read("\u{feff}onset\tname\r\n\r\n0.5\ta\r\n\n\nsoon\tb\r\n").unwrap();
+        assert_eq!((table.header()[0].as_str(), table.len(), table.text(0, 1)), ("onset", 2, "a"));
+        let message = table.number(1, 0).unwrap_err().to_string();
+        assert!(message.contains("line 6"), "{message}");
+        let message = read("a\tb\r\n\r\n\r\n1\r\n").unwrap_err().to_string();
+        assert!(message.contains("line 4: expected 2 cells, found 1"), "{message}");
     }
 
     #[test]
