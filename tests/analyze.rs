@@ -567,7 +567,7 @@ fn permutations_find_the_planted_layers_and_readings_have_maps_of_their_own() {
         for reading in ["allothers", "symmetric", "partial"] {
             assert_eq!(map(reading).len(), found.len());
         }
-        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfwelayers"));
+        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfweall"));
         assert_eq!([p.len(), fwe.len(), over_layers.len()], [found.len(); 3]);
         for at in 0..found.len() {
             assert!(1.0 / 201.0 - 1e-6 <= p[at] && p[at] <= fwe[at] && fwe[at] <= over_layers[at]);

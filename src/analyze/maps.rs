@@ -69,7 +69,7 @@ impl<'a> Significance<'a> {
 
 /// What a map of p values is called, and what it is corrected for.
 const P_MAPS: [(&str, &str); 3] =
-    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfwelayers", "all searchlights and layers")];
+    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfweall", "all searchlights and layers")];
 
 /// Writes all files of a participant's searchlight into `folder`, their names beginning with `stem`.
 pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
