@@ -105,7 +105,7 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
     sidecar(
         "desc-beta_statmap.json",
         json!({
-            "Description": "Response to each image by ordinary least squares, averaged over runs; one volume an image",
+            "Description": "Response to each image, averaged over runs; one volume an image",
             "Units": "arbitrary",
             "Images": models.images(),
             "FirstLevel": summary.plan.first_level,
