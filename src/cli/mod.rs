@@ -8,6 +8,7 @@ mod check;
 mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
+mod completions;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "present")]
@@ -92,6 +93,8 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    Completions(completions::CompletionArguments),
+    Man(completions::ManArguments),
     /// One task of a submission to a cluster, on its node.
     #[cfg(any(feature = "synthesize", feature = "analyze"))]
     #[command(hide = true)]
@@ -156,6 +159,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]
         Command::ClusterTask(arguments) => executor::run_task(&arguments),
     }
