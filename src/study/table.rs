@@ -23,28 +23,20 @@ impl Table {
 
     /// A table from the text of a TSV file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Table, Error> {
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(b'\t')
-            .quoting(false)
-            .flexible(true)
-            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        let lines = text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.is_empty());
+        let mut records = lines.map(|(line, number)| (line.split('\t').map(str::to_owned).collect::<Vec<_>>(), number));
         let at = |line, what: String| Error::Line { path: path.into(), line, what };
-        let header: Vec<String> =
-            reader.headers().map_err(|e| at(1, e.to_string()))?.iter().map(str::to_owned).collect();
-        if header.iter().all(|name| name.is_empty()) {
-            return Err(Error::content(path, "the table has no header"));
-        }
+        let header = records.next().filter(|(header, _)| header.iter().any(|name| !name.is_empty()));
+        let (header, first) = header.ok_or_else(|| Error::content(path, "the table has no header"))?;
         if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
-            return Err(at(1, format!("column {:?} stands twice", twice.1)));
+            return Err(at(first, format!("column {:?} stands twice", twice.1)));
         }
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
-        for record in reader.records() {
-            let record = record.map_err(|e| at(e.position().map_or(0, |p| p.line()), e.to_string()))?;
-            let line = record.position().map_or(0, |p| p.line());
+        for (record, line) in records {
             if record.len() != header.len() {
                 return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
             }
-            rows.push(record.iter().map(str::to_owned).collect());
+            rows.push(record);
             lines.push(line);
         }
         Ok(Table { path: path.into(), header, rows, lines })
