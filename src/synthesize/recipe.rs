@@ -131,7 +131,7 @@ fn seeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Seed>, D::Err
 }
 
 fn image_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    checked(deserializer, "3 to 999 images", |n| (3..=999).contains(n))
+    checked(deserializer, "3 to 1000 images", |n| (3..=1000).contains(n))
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
