@@ -234,6 +234,41 @@ fn the_same_seed_makes_the_same_brain() {
 }
 
 #[test]
+fn participants_are_found_one_by_one_where_each_has_its_regions() {
+    let study = Study::new();
+    let text = std::fs::read_to_string(study.path("simulation.toml")).unwrap();
+    let more = "[participants]\ncount = 3\nshift_sd_mm = 6.0\nlog_radius_sd = 0.1\n";
+    std::fs::write(study.path("simulation.toml"), format!("{text}{more}")).unwrap();
+    study.simulate().success();
+    study.analyze().success();
+
+    let events =
+        |sub| Events::read(&study.path(&format!("study/sub-{sub}/func/sub-{sub}_task-layers_run-02_events.tsv")));
+    let (shown, exchanged) = (events("01").unwrap(), events("03").unwrap());
+    assert!(shown.0.iter().zip(&exchanged.0).all(|(a, b)| a.onset_s == b.onset_s));
+    assert!(shown != exchanged);
+    let facts = study.path("study/sub-03/func/sub-03_task-layers_run-02_events.json");
+    assert!(RunFacts::read(&facts).unwrap().unwrap().more["images_exchanged_from"] == "sub-01");
+
+    let mut truths = Vec::new();
+    for sub in ["01", "02", "03"] {
+        let func =
+            |root: &str, ending: &str| study.path(&format!("{root}/sub-{sub}/func/sub-{sub}_task-layers_{ending}"));
+        let truth = nifti_file::read_volume(&func("study/derivatives/simulation", "desc-truth_dseg.nii.gz")).unwrap();
+        let found = nifti_file::read_volume(&func("maps", "desc-bestlayer_dseg.nii.gz")).unwrap();
+        for layer in [1.0, 2.0, 3.0] {
+            let region: Vec<usize> = (0..truth.data.len()).filter(|&v| truth.data[v] == layer).collect();
+            let right = region.iter().filter(|&&v| found.data[v] == layer).count();
+            assert!(right as f64 > 0.8 * region.len() as f64, "sub-{sub}, layer {layer}: {right} of {}", region.len());
+        }
+        truths.push(truth.data);
+    }
+    assert!(truths[0] != truths[1] && truths[1] != truths[2]);
+    // Once more: nothing is overwritten.
+    assert!(stderr_of(study.simulate().failure()).contains("sub-01 exists already"));
+}
+
+#[test]
 fn a_changed_image_is_refused() {
     let study = Study::new();
     let mut image = std::fs::read(study.path("set/image_03.png")).unwrap();

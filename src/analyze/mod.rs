@@ -27,6 +27,8 @@ pub use searchlight::{
 pub use sources::Request;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
 
+use std::collections::BTreeMap;
+
 use crate::analyze::finished::MadeOf;
 use crate::analyze::maps::Findings;
 use crate::analyze::regions::Atlas;
@@ -283,6 +285,10 @@ fn in_words(
 ) -> String {
     let runs = &participant.runs;
     let volumes: usize = runs.iter().map(|run| run.volumes).sum();
+    let mut of_task = BTreeMap::new();
+    runs.iter().flat_map(|run| &run.task_events).for_each(|(name, count)| *of_task.entry(name).or_insert(0) += count);
+    let of_task: Vec<String> = of_task.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let of_task = if of_task.is_empty() { String::new() } else { format!("; of no interest: {}", of_task.join(", ")) };
     let emulated = if runs.iter().any(|run| run.emulated) { "; EMULATED SCANNER: this is no data" } else { "" };
     let centres = match centres {
         Centres::Around(shape) => format!("searchlights of {}, {} voxels where full", shape.extent(), shape.full()),
@@ -294,7 +300,7 @@ fn in_words(
         .permutations
         .map_or(String::new(), |permutations| format!("; {} permutations of the images' labels", permutations.count));
     format!(
-        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{emulated}; {} voxels in the mask; {centres}, at least \
+        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{of_task}{emulated}; {} voxels in the mask; {centres}, at least \
          {:.0} % of them inside the mask; {} images, {} layers, {}{permutations}",
         participant.label,
         runs.len(),

@@ -9,7 +9,7 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::{self, Model};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
-use crate::glm::{Condition, Design};
+use crate::glm::{Condition, Design, task};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
@@ -94,6 +94,8 @@ pub struct Run {
     /// When the first volume counts as taken, in seconds: as the plan says, or the sidecar's `StartTime`.
     pub start_time_s: f64,
     pub emulated: bool,
+    /// How many events of the participant's task have a column of no interest, by trial type.
+    pub task_events: BTreeMap<String, usize>,
     /// What is estimated of it.
     pub model: Model,
     /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
@@ -271,26 +273,37 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
-    let confounds = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
+    let mut of_no_interest = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
     if volumes < 2 {
         return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
     }
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
+    let of_task: Vec<Event> = of_task(&events, plan, images).cloned().collect();
+    let mut task_events = BTreeMap::new();
+    of_task.iter().for_each(|event| *task_events.entry(event.trial_type.clone()).or_default() += 1);
+    of_no_interest.extend(task::columns(first_level.assumptions(), &of_task, &times_s));
     let wrong = |what| Error::Design { run: name.clone(), what };
-    let model = Model::new(first_level, images, &events.0, &confounds, &times_s).map_err(wrong)?;
+    let model = Model::new(first_level, images, &events.0, &of_no_interest, &times_s).map_err(wrong)?;
     let basis = match plan.searchlight.noise {
         None => Vec::new(),
         Some(_) => {
             let conditions = Condition::of_images(images, &events.0);
-            let design = Design::of(first_level.assumptions(), &conditions, &confounds, &times_s);
+            let design = Design::of(first_level.assumptions(), &conditions, &of_no_interest, &times_s);
             design.factored().map_err(wrong)?.vectors().to_vec()
         }
     };
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
     let mut files = vec![bold.clone(), mask.clone(), sidecar_path, confounds_path, events_path];
     files.extend(facts.map(|_| facts_path));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis, files })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, task_events, model, basis, files })
+}
+
+/// The events of the participant's task that are modelled: those that the plan does not ignore, unless the models call them an
+/// image.
+fn of_task<'a>(events: &'a Events, plan: &'a Plan, images: &'a [String]) -> impl Iterator<Item = &'a Event> {
+    let is_left_out = |event: &Event| plan.ignore.contains(&event.trial_type) || images.contains(&event.trial_type);
+    events.0.iter().filter(move |event| event.is_of_task() && !is_left_out(event))
 }
 
 /// The TR, and the time at which the first volume counts as taken.

@@ -33,9 +33,10 @@ pub fn write(
     let layers = who.images.models().layers();
     let rows = layers.iter().zip(regions).enumerate().map(|(index, (layer, region))| {
         let [x, y, z] = region.centre_mm.map(|mm| table::cell(mm, 1));
-        [(index + 1).to_string(), layer.to_string(), region.voxels.len().to_string(), x, y, z]
+        let radius = table::cell(region.radius_mm, 2);
+        [(index + 1).to_string(), layer.to_string(), region.voxels.len().to_string(), x, y, z, radius]
     });
-    table::write(&path("tsv"), &["index", "name", "voxels", "x_mm", "y_mm", "z_mm"], rows)?;
+    table::write(&path("tsv"), &["index", "name", "voxels", "x_mm", "y_mm", "z_mm", "radius_mm"], rows)?;
 
     let column = |what: &str, units: &str| json!({ "Description": what, "Units": units });
     let simulation = json!({

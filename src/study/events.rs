@@ -226,12 +226,17 @@ const COLUMNS: [(&str, &str, Option<&str>); 10] = [
 impl Event {
     /// Whether it is an image shown as itself, and not something else that happened in the run.
     pub fn is_of_image(&self) -> bool {
-        self.is_of_trial() && ![NULL, ONE_BACK].contains(&self.trial_type.as_str())
+        self.trial_type != NULL && !self.is_of_task()
     }
 
-    /// Whether it is a trial, with an image or without, and no part of the participant's task.
+    /// Whether it is a trial, with an image or without; a target is one where an image is shown again.
     pub fn is_of_trial(&self) -> bool {
-        ![FIXATION_CHANGE, GREY_SQUARE, BUTTON_PRESS].contains(&self.trial_type.as_str())
+        self.trial_type == ONE_BACK || !self.is_of_task()
+    }
+
+    /// Whether it is of the participant's task: a target, or a press of a button.
+    pub fn is_of_task(&self) -> bool {
+        [ONE_BACK, FIXATION_CHANGE, GREY_SQUARE, BUTTON_PRESS].contains(&self.trial_type.as_str())
     }
 }
 

@@ -11,6 +11,7 @@ mod image_set;
 mod imported;
 mod layer;
 mod models;
+mod nearest;
 mod output;
 mod picture;
 mod progress;

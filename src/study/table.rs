@@ -1,10 +1,11 @@
-//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing.
+//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing. What spreadsheets add is passed
+//! over: a byte order mark, carriage returns, empty lines.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::study::{error::Error, file};
+use crate::study::{error::Error, file, nearest::slip_of};
 
 /// A table read from a file: every cell as text, each row as long as the header.
 #[derive(Clone, Debug)]
@@ -103,9 +104,13 @@ impl Table {
         self.header.iter().position(|name| name == column)
     }
 
-    /// Where a column stands; an error that names it and the file if there is none.
+    /// Where a column stands; an error that names it, the file and the nearest column if there is none.
     pub fn column(&self, column: &str) -> Result<usize, Error> {
-        self.find(column).ok_or_else(|| Error::content(&self.path, format!("column {column:?} is missing")))
+        self.find(column).ok_or_else(|| {
+            let near = slip_of(self.header.iter().map(String::as_str), column);
+            let hint = near.map(|found| format!("; the nearest is {found:?}")).unwrap_or_default();
+            Error::content(&self.path, format!("column {column:?} is missing{hint}"))
+        })
     }
 
     /// A cell as it is written.
@@ -210,12 +215,30 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_column_is_named_with_one_that_is_spelt_nearly_so() {
+        let table = read("onset\tduraton\n0.5\t1\n").unwrap();
+        let complaint = |column: &str| table.column(column).unwrap_err().to_string();
+        assert!(complaint("duration").ends_with("column \"duration\" is missing; the nearest is \"duraton\""));
+        assert!(complaint("trial_type").ends_with("column \"trial_type\" is missing"));
+    }
+
+    #[test]
     fn a_line_is_that_of_the_file_whatever_stands_before_it() {
         let text = "name,onset\n\n\"two\nlines, quoted\",1\n\nb,soon\n";
         let table = Table::parse_separated(Path::new("log.csv"), text, Separator::Comma).unwrap();
         assert_eq!(table.text(0, 0), "two\nlines, quoted");
         let message = table.number(1, 1).unwrap_err().to_string();
         assert!(message.starts_with("log.csv, line 6: "), "{message}");
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_passed_over_and_lines_are_those_of_the_file() {
+        let table = read("\u{feff}onset\tname\r\n\r\n0.5\ta\r\n\n\nsoon\tb\r\n").unwrap();
+        assert_eq!((table.header()[0].as_str(), table.len(), table.text(0, 1)), ("onset", 2, "a"));
+        let message = table.number(1, 0).unwrap_err().to_string();
+        assert!(message.contains("line 6"), "{message}");
+        let message = read("a\tb\r\n\r\n\r\n1\r\n").unwrap_err().to_string();
+        assert!(message.contains("line 4: expected 2 cells, found 1"), "{message}");
     }
 
     #[test]
