@@ -4,7 +4,7 @@
 mod analyze;
 #[cfg(feature = "present")]
 mod check;
-#[cfg(any(feature = "synthesize", feature = "present"))]
+#[cfg(any(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
@@ -20,6 +20,8 @@ mod figures;
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod images;
+#[cfg(feature = "analyze")]
+mod power;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
@@ -74,6 +76,8 @@ enum Command {
     Promote(promote::Arguments),
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
+    #[cfg(feature = "analyze")]
+    Power(power::Arguments),
     #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
@@ -134,6 +138,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Promote(arguments) => promote::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Power(arguments) => power::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
         #[cfg(feature = "analyze")]
