@@ -1,11 +1,18 @@
 //! Planted geometry goes in at one end and is found, at the right voxels, at the other; and what is wrong with a handover
 //! is said in one line.
 
+#[path = "common/bids.rs"]
+mod bids;
+#[path = "common/python.rs"]
+mod python;
+
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use layerprint::brain::nifti_file;
 use layerprint::rsa::Rsm;
+use layerprint::study::table::Table;
 use layerprint::study::{
     Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
     Provenance, RunFacts, Seed, Stream, TriggerFacts, Verdict, Weights, file,
@@ -148,6 +155,67 @@ fn planted_regions_are_found_where_they_were_planted() {
         let right = region.iter().filter(|&&v| found.data[v] == layer).count();
         assert!(right as f64 > 0.9 * region.len() as f64, "layer {layer}: {right} of {}", region.len());
     }
+}
+
+#[test]
+fn the_bids_validator_has_nothing_to_say_about_a_simulated_study_and_its_maps() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    for (dataset, least) in [("study/derivatives/fmriprep", 9), ("study/derivatives/simulation", 5), ("maps", 5)] {
+        let Some((issues, files)) = bids::issues(&study.path(dataset)) else { return };
+        assert_eq!(issues, [] as [serde_json::Value; 0], "{dataset}");
+        assert!(files >= least, "{dataset}: {files} files");
+    }
+}
+
+#[test]
+fn every_column_and_key_that_is_written_stands_on_the_page_of_formats() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats.md")).unwrap();
+    // What stands between backquotes, in words.
+    let code = page.split('`').skip(1).step_by(2);
+    let is_no_letter = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let documented: HashSet<&str> = code.flat_map(|code| code.split(is_no_letter)).collect();
+    let layers: HashSet<&str> = ["conv1", "conv2_reduce", "3a"].into();
+    let (mut folders, mut names) = (vec![study.folder.path().to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            let written: Vec<String> = match ending.as_str() {
+                _ if path.is_dir() => {
+                    folders.push(path);
+                    continue;
+                }
+                "tsv" => Table::read(&path).unwrap().header().to_vec(),
+                "json" => {
+                    let content: serde_json::Map<String, serde_json::Value> = file::read_json(&path).unwrap();
+                    let told = content.get("Layerprint").and_then(|told| told.as_object());
+                    content.keys().chain(told.into_iter().flatten().map(|(key, _)| key)).cloned().collect()
+                }
+                _ => continue,
+            };
+            for name in written.iter().map(String::as_str).filter(|name| !layers.contains(name)) {
+                assert!(documented.contains(name), "{name:?} of {} is not in docs/formats.md", path.display());
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 100, "{names} names were looked at");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_snippets_of_the_page_on_python_run_as_they_stand_there() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    std::os::unix::fs::symlink(study.path("set"), study.path("my-set")).unwrap();
+    std::os::unix::fs::symlink(study.path("maps"), study.path("study/derivatives/layerprint")).unwrap();
+    let run = python::run_snippets(study.folder.path(), |title| !title.contains("group"));
+    eprintln!("{run} snippets of docs/python.md were run");
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
     let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, seed)?;
 
     for (index, run) in runs.iter().enumerate() {
-        let noise = Noise::draw(settings, &mask, run.facts.volumes(), index as u32, seed, progress);
+        let noise = Noise::draw(settings, &mask, run.facts.stored_volumes(), index as u32, seed, progress);
         let series = measure(settings, run, &tuning, &regions, &noise, who.images);
         write_run(series_out.folder(), run, &mask, &series, &noise)?;
     }
@@ -110,13 +110,13 @@ fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
         let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
         let sidecar = path.with_extension("json");
         let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("was not written by `layerprint present`"))?;
+        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
         if facts.image_set_sha256 != who.images.sha256() {
             return Err(wrong("tells of another image set than the one named"));
         }
         let run = Run { events: Events::read(&path)?, path, name, facts };
-        if run.facts.volumes() < 10 {
-            return Err(wrong(&format!("tells of {} volumes only", run.facts.volumes())));
+        if run.facts.stored_volumes() < 10 {
+            return Err(wrong(&format!("tells of {} volumes only", run.facts.stored_volumes())));
         }
         runs.push(run);
     }
@@ -137,7 +137,7 @@ fn measure(
     noise: &Noise,
     images: &ImageSet,
 ) -> Series {
-    let volumes = run.facts.volumes();
+    let volumes = run.facts.stored_volumes();
     let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * run.facts.tr_s).collect();
     let responses: Vec<Vec<f64>> = images
         .models()
@@ -170,9 +170,20 @@ fn measure(
 fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noise) -> Result<(), Error> {
     let func = |ending: &str| folder.join("func").join(format!("{}_{ending}", run.name));
     nifti_file::write_series(&func("desc-preproc_bold.nii.gz"), mask, series, 0.0)?;
-    let sidecar =
-        json!({ "RepetitionTime": run.facts.tr_s, "TaskName": run.name.task.to_string(), "SkullStripped": true });
+    let sidecar = json!({
+        "Description": "Simulated series, as if preprocessed",
+        "RepetitionTime": run.facts.tr_s,
+        "TaskName": run.name.task.to_string(),
+        "SkullStripped": true,
+    });
     file::write_json(&func("desc-preproc_bold.json"), &sidecar)?;
+    let about_mask = json!({
+        "Description": "The voxels of the simulated brain",
+        "Type": "Brain",
+        "Sources": [format!("bids::sub-{}/func/{}_desc-preproc_bold.nii.gz", run.name.subject, run.name)],
+        "SpatialReference": "orig",
+    });
+    file::write_json(&func("desc-brain_mask.json"), &about_mask)?;
     let inside = mask.fill(&vec![1.0; mask.len()], 0.0);
     let labels: Vec<i16> = inside.data.iter().map(|&value| value as i16).collect();
     nifti_file::write_labels(&func("desc-brain_mask.nii.gz"), mask.grid(), &labels)?;

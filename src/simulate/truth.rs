@@ -38,7 +38,15 @@ pub fn write(
     });
     table::write(&path("tsv"), &["index", "name", "voxels", "x_mm", "y_mm", "z_mm", "radius_mm"], rows)?;
 
+    let column = |what: &str, units: &str| json!({ "Description": what, "Units": units });
     let simulation = json!({
+        "Description": "Index of the layer planted in each voxel; 0 for none",
+        "SpatialReference": "orig",
+        "voxels": { "Description": "Number of voxels of the region" },
+        "x_mm": column("Centre of the region, from left to right", "mm"),
+        "y_mm": column("Centre of the region, from back to front", "mm"),
+        "z_mm": column("Centre of the region, from below to above", "mm"),
+        "radius_mm": column("Radius of the region", "mm"),
         "cnr": settings.cnr,
         "tr_s": tr_s,
         "settings": settings,
