@@ -4,7 +4,7 @@
 mod analyze;
 #[cfg(feature = "present")]
 mod check;
-#[cfg(any(feature = "synthesize", feature = "present"))]
+#[cfg(any(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
@@ -25,6 +25,8 @@ mod fingerprint;
 mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
+#[cfg(feature = "analyze")]
+mod power;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
@@ -83,6 +85,8 @@ enum Command {
     ImportEvents(import_events::Arguments),
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
+    #[cfg(feature = "analyze")]
+    Power(power::Arguments),
     #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
@@ -149,6 +153,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::ImportEvents(arguments) => import_events::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Power(arguments) => power::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
         #[cfg(feature = "analyze")]
