@@ -13,8 +13,8 @@ use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
 use layerprint::rsa::Rsm;
 use layerprint::study::{
-    Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, Provenance,
-    RunFacts, TriggerFacts, Verdict, Weights, file,
+    Event, Events, Fault, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord,
+    Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
 };
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -286,9 +286,107 @@ fn planted_layers_are_found_where_they_are() {
     // Nothing is overwritten.
     let before = contents(&study.path("maps"));
     let again = study.command().output().unwrap();
+    assert!(
+        String::from_utf8(again.stderr).unwrap().contains("sub-01: is done already, and made of the same: skipped")
+    );
+    assert!(again.status.success());
+    assert_eq!(contents(&study.path("maps")), before);
+    std::fs::remove_file(study.maps().join("sub-01_task-layers_desc-searchlight_summary.json")).unwrap();
+    let again = study.command().output().unwrap();
     assert!(String::from_utf8(again.stderr).unwrap().contains("sub-01 exists already and is not overwritten"));
     assert!(!again.status.success());
-    assert_eq!(contents(&study.path("maps")), before);
+}
+
+#[test]
+fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_started_again() {
+    let study = Study::new();
+    for folder in ["", "derivatives/fmriprep/"] {
+        for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
+            let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
+            std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
+            std::fs::write(copy, bytes).unwrap();
+        }
+    }
+    let (bold, plan) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.path("plan.toml"));
+    let whole = std::fs::read(&bold).unwrap();
+    let failed = |says: &[&str]| {
+        let output = study.command().output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{says:?} was accepted");
+        let error = text.lines().last().unwrap();
+        says.iter().for_each(|part| assert!(error.contains(part), "{part:?} is not in: {text}"));
+        // No folder in the making is left, either.
+        let mut left: Vec<_> = std::fs::read_dir(study.path("maps"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        left
+    };
+    // Found before the first number, and in the midst of them.
+    std::fs::write(&bold, "no image").unwrap();
+    let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "ends too early"]);
+    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+    std::fs::write(&bold, &whole[..whole.len() / 2]).unwrap();
+    let before = contents(&study.path("maps/sub-02"));
+    let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "truncated"]);
+    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+
+    std::fs::write(&bold, &whole).unwrap();
+    let again = study.command().output().unwrap();
+    assert!(again.status.success());
+    assert!(String::from_utf8(again.stderr).unwrap().contains("sub-02: is done already"));
+    assert!(String::from_utf8(again.stdout).unwrap().contains("sub-01: 343 searchlights"));
+    assert_eq!(contents(&study.path("maps/sub-02")), before);
+
+    // What was made differently is not put beside it, with what differs named.
+    let is_whole = |left: Vec<String>| assert_eq!(left, ["dataset_description.json", "sub-01", "sub-02"]);
+    replace(&plan, "min_coverage = 0.3", "min_coverage = 0.4");
+    is_whole(failed(&["2 of 2", "another state of `searchlight` of the plan: give another OUTPUT_DIR"]));
+    std::fs::write(&plan, format!("{PLAN}[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n")).unwrap();
+    study.command().assert().success();
+    study.write_confounds(1, VOLUMES);
+    study.command().assert().success();
+    replace(&study.derived(1, "desc-confounds_timeseries.tsv"), "\tunused", "\tidle");
+    is_whole(failed(&["1 of 2", "another state of sub-01_task-layers_run-01_desc-confounds_timeseries.tsv"]));
+}
+
+#[test]
+fn triggers_leave_no_doubt_when_the_first_volume_was_taken() {
+    let study = Study::new();
+    let with = |verdict: Verdict, planned: usize, expected_pulses: usize| {
+        let path = study.raw(2, "events.json");
+        let mut facts = RunFacts::read(&path).unwrap().unwrap();
+        facts.more.insert("volumes".into(), planned.into());
+        facts.trigger = TriggerFacts { verdict, expected_pulses: expected_pulses as u32, ..facts.trigger };
+        facts.write(&path, Map::new()).unwrap();
+    };
+    let accepts = |arguments: &[&str]| {
+        study.command().args(arguments).assert().success();
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+    };
+    let ambiguous = || Verdict::Ambiguous { pulses: 1, by_s: TR_S, faults: vec![] };
+    let faulty = || Verdict::Faulty { faults: vec![Fault::Missing { after_pulse: 7, count: 2 }] };
+    let refused = |more: &[&str]| study.refuses(&[&["run-02_events.json", "--allow-faulty"], more].concat());
+
+    // The scanner ended a volume early, and each volume has its pulse.
+    with(ambiguous(), VOLUMES + 1, VOLUMES + 1);
+    accepts(&[]);
+    // The scanner took all volumes, or more, or some are gone: a pulse is lost, and nobody knows which.
+    for planned in [VOLUMES, VOLUMES - 1, VOLUMES + 2] {
+        with(ambiguous(), planned, planned);
+        refused(&["ambiguous by 2 s", &format!("{planned} volumes were planned and the image has 90")]);
+    }
+    accepts(&["--allow-faulty"]);
+    with(faulty(), VOLUMES, VOLUMES);
+    refused(&["faulty: 2 missing after pulse 7"]);
+    with(Verdict::Clean, VOLUMES + 1, VOLUMES + 1);
+    refused(&["planned for 91 volumes", "has 90"]);
+    // The scanner went on after the run, which harms nothing, unless the volumes are those of the dummies.
+    with(Verdict::Clean, VOLUMES - 2, VOLUMES - 2);
+    accepts(&[]);
+    with(Verdict::Clean, VOLUMES - 2, VOLUMES);
+    refused(&["88 volumes were planned to be stored", "as many as with the dummies"]);
 }
 
 #[test]
@@ -584,6 +682,63 @@ fn trial_types_can_be_ignored_and_models_can_be_a_table() {
     assert_eq!(of_table["layers"], of_set["layers"]);
     assert!(of_table["image_set_sha256"].is_null() && of_set["models_sha256"].is_null());
     assert_eq!(of_table["models_sha256"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn targets_and_presses_are_taken_out_and_no_baseline() {
+    let study = Study::new();
+    let (events, bold) = (study.raw(1, "events.tsv"), study.derived(1, "desc-preproc_bold.nii.gz"));
+    let shown = Events::read(&events).unwrap();
+    let of_task = |onset_s: f64, duration_s: f64, name: &str| Event {
+        onset_s,
+        duration_s,
+        trial_type: name.into(),
+        ..Event::default()
+    };
+    let task: Vec<Event> = (0..6)
+        .map(|k| 30.0 + 20.0 * f64::from(k))
+        .flat_map(|at_s| [of_task(at_s, 1.0, "one_back"), of_task(at_s + 0.7, 0.0, "button_press")])
+        .collect();
+    Events::sorted([shown.0, task.clone()].concat()).write(&events).unwrap();
+    study.command().assert().success();
+    let run = |number: usize| summary(&study.maps(), "sub-01_task-layers")["runs"][number].clone();
+    assert_eq!(run(0)["task_events"], serde_json::json!({ "button_press": 6, "one_back": 6 }));
+    assert_eq!(run(1)["task_events"], serde_json::json!({}));
+    let columns = [0, 1].map(|number| run(number)["design_columns"].as_u64().unwrap());
+    assert_eq!(columns[0], columns[1] + 2);
+    let betas = || {
+        let path = study.maps().join("sub-01_task-layers_desc-beta_statmap.nii.gz");
+        let mask = study.maps().join("sub-01_task-layers_desc-searchlight_mask.nii.gz");
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        nifti_file::read_series(&path, &voxels, &mask).unwrap().data
+    };
+    let before = betas();
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // The brain answers to the repeats more than to any image: nothing of it is in the images' responses.
+    let mask = study.derived(1, "desc-brain_mask.nii.gz");
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+    let repeats_s: Vec<(f64, f64)> =
+        task.iter().filter(|event| event.trial_type == "one_back").map(|event| (event.onset_s, 1.0)).collect();
+    let answer = hrf::regressor(&repeats_s, &(0..VOLUMES).map(|t| t as f64 * TR_S).collect::<Vec<_>>());
+    series.data.chunks_mut(voxels.len()).zip(&answer).for_each(|(volume, answer)| {
+        volume.iter_mut().for_each(|value| *value += (500.0 * answer) as f32);
+    });
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    let apart = |found: &[f32]| found.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    study.command().assert().success();
+    let taken_out = apart(&betas());
+    assert!(taken_out < 0.01, "{taken_out}");
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // Where the plan says so they are left out of the design, and what the brain answers goes elsewhere.
+    let ignore = "ignore = [\"one_back\", \"button_press\"]\n[first_level]";
+    std::fs::write(study.path("plan.toml"), PLAN.replace("[first_level]", ignore)).unwrap();
+    study.command().assert().success();
+    assert_eq!((&run(0)["task_events"], &run(0)["design_columns"]), (&serde_json::json!({}), &columns[1].into()));
+    let left_in = apart(&betas());
+    assert!(left_in > 10.0, "{left_in}");
 }
 
 /// A map of the analysis, at the voxels where it is defined.
@@ -899,4 +1054,53 @@ for name in maps:
     assert numpy.isfinite(values).any() and numpy.isnan(values).any() == kind, name
 "#;
     Command::new("python3").args(["-c", script]).arg(bold).arg(func).env("PYTHONPATH", python).assert().success();
+}
+
+#[test]
+fn a_run_of_another_program_gives_the_same_maps_by_the_names_of_its_files_and_imported() {
+    let study = Study::new();
+    let analyzed = |name: &str| {
+        study.command().assert().success();
+        std::fs::rename(study.path("maps"), study.path(name)).unwrap();
+        let map = study.path(name).join("sub-01/func/sub-01_task-layers_stat-spearman_desc-conv1_statmap.nii.gz");
+        std::fs::read(map).unwrap()
+    };
+    let as_presented = analyzed("presented");
+    let tables = [1, 2].map(|run| {
+        let events = Events::read(&study.raw(run, "events.tsv")).unwrap();
+        std::fs::remove_file(study.raw(run, "events.json")).unwrap();
+        let row = |event: &Event| {
+            let kind = if event.stim_file.is_some() { "picture" } else { "null" };
+            let file = event.stim_file.as_deref().unwrap_or("n/a");
+            format!("{}\t{}\t{kind}\t{file}\n", event.onset_s, event.duration_s)
+        };
+        format!("onset\tduration\ttrial_type\tstim_file\n{}", events.0.iter().map(row).collect::<String>())
+    });
+    for (run, table) in (1..).zip(&tables) {
+        std::fs::write(study.raw(run, "events.tsv"), table).unwrap();
+    }
+    assert!(analyzed("by_file") == as_presented);
+    // One trial type is the name of an image, so that the others are no images.
+    replace(&study.raw(2, "events.tsv"), "picture\tset/image_04.png", "image_04\tset/image_04.png");
+    study.refuses(&["run-02_events.tsv, line ", "\"picture\" is not among the 8 images", "`ignore`"]);
+
+    let import = |more: &[&str]| {
+        for (run, table) in (1..).zip(&tables) {
+            std::fs::write(study.path(format!("run{run}.tsv")), table).unwrap();
+            for ending in ["events.tsv", "events.json"] {
+                let _ = std::fs::remove_file(study.raw(run, ending));
+            }
+        }
+        std::fs::write(study.path("mapping.toml"), "[trial_types]\npicture = \"image\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.current_dir(study.folder.path());
+        command.args("import-events run1.tsv run2.tsv --images set --out . --sub 01 --task layers".split(' '));
+        command.args("--mapping mapping.toml --measured-by another".split(' ')).args(more).assert().success();
+    };
+    import(&["--tr", "1.5"]);
+    study.refuses(&["run-01_events.json", "imported for a TR of 1.5 s", "2 s"]);
+    import(&["--tr", "2", "--volumes", "80"]);
+    study.refuses(&["run-01_events.json", "one of 80 volumes, but its series has 90"]);
+    import(&["--tr", "2", "--volumes", "90"]);
+    assert!(analyzed("imported") == as_presented);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::analyze::searchlight::shape::Extent;
 use crate::brain;
-use crate::study;
+use crate::study::{self, bids::Label};
 
 /// Why an analysis could not be done. The message names the file; the cause is the source.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,14 @@ pub enum Error {
     /// Two arguments that do not go together.
     #[error("{0}")]
     Request(String),
+    /// Participants who could not be analyzed, while the others were.
+    #[error("{} of {of} participants could not be analyzed: {}", failed.len(), told(failed))]
+    Participants {
+        /// Who, and why not.
+        failed: Vec<(Label, Error)>,
+        /// Of how many.
+        of: usize,
+    },
     /// The threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -77,7 +85,18 @@ pub enum Error {
     },
 }
 
+/// What is wrong with each participant, with its causes.
+fn told(failed: &[(Label, Error)]) -> String {
+    failed.iter().map(|(label, error)| format!("sub-{label}: {}", error.chain())).collect::<Vec<_>>().join("; ")
+}
+
 impl Error {
+    /// The message with those of its causes.
+    pub fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
+    }
+
     /// A file that does not fit, with the reason.
     pub fn misfit(path: impl Into<PathBuf>, what: impl Into<String>) -> Error {
         Error::Misfit { path: path.into(), what: what.into() }

@@ -80,6 +80,9 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
         let runs = &participant.runs;
         let files = runs.iter().flat_map(|run| [&run.bold, &run.mask]);
         let sources: Vec<String> = files.map(|path| place(path, &participant.label)).collect();
+        if summary.plan.space.is_none() {
+            content["SpatialReference"] = sources.first().cloned().into();
+        }
         content["Sources"] = sources.into();
         content["TaskName"] = summary.task.to_string().into();
         file::write_json(&path(ending), &content)

@@ -3,6 +3,7 @@
 
 pub mod compare;
 mod error;
+mod finished;
 mod first_level;
 pub mod group;
 mod instructions;
@@ -26,6 +27,9 @@ pub use searchlight::{
 pub use sources::Request;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
 
+use std::collections::BTreeMap;
+
+use crate::analyze::finished::MadeOf;
 use crate::analyze::maps::Findings;
 use crate::analyze::regions::Atlas;
 use crate::analyze::sources::{ModelSource, Participant};
@@ -35,43 +39,125 @@ use crate::study::bids::{DatasetType, Label, describe_dataset};
 use crate::study::{Output, Progress};
 
 /// Analyzes participants one by one. All files are found and held against each other first; then every participant's
-/// folder `sub-...` below `request.output` is claimed, and appears whole when that participant is done.
-pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Vec<Summary>, Error> {
+/// folder `sub-...` below `request.output` is claimed, and appears whole when that participant is done. Whose folder is
+/// there already, made of the same, is skipped; one who cannot be analyzed does not stop the others.
+pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Analyzed, Error> {
     let models = ModelSource::read(&request.models)?;
     let predictors = predictors(plan, &models, progress)?;
-    let participants = sources::participants(plan, request, &models)?;
-    participants.iter().try_for_each(|participant| check_methods(plan, participant))?;
     let atlas = request.regions.as_deref().map(Atlas::read).transpose()?;
-    let centres = |participant: &Participant| match &atlas {
-        Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
-        None => shape(plan, participant).map(Centres::Around),
-    };
-    let centres = participants.iter().map(centres).collect::<Result<Vec<_>, _>>()?;
-    for (participant, centres) in participants.iter().zip(&centres) {
-        progress.say(&in_words(plan, participant, centres, &models, &predictors));
+    let pool = threads::pool(request.threads)?;
+    let mut analyzed = Analyzed::default();
+    let found = sources::participants(plan, request, &models)?;
+    let alone = found.len() == 1;
+    let mut ready = Vec::new();
+    for (label, participant) in found {
+        let prepared = participant.and_then(|mut participant| {
+            participant.files.extend(request.regions.clone());
+            let centres = prepare(plan, &participant, atlas.as_ref())?;
+            if is_finished(plan, request, &models, &participant)? {
+                return Ok(None);
+            }
+            let output = Output::claim(&request.output.join(format!("sub-{label}")))?;
+            Ok(Some((participant, centres, output)))
+        });
+        match prepared {
+            Ok(Some((participant, centres, output))) => {
+                progress.say(&in_words(plan, &participant, &centres, &models, &predictors));
+                ready.push((participant, centres, output));
+            }
+            Ok(None) => {
+                progress.say(&format!("sub-{label}: is done already, and made of the same: skipped"));
+                analyzed.skipped.push(label);
+            }
+            Err(error) if alone => return Err(error),
+            Err(error) => analyzed.fail(label, error, progress),
+        }
+    }
+    for (participant, centres, output) in ready {
+        let label = participant.label.clone();
+        let analyze = || analyze(plan, &participant, &models, &predictors, &centres, &output, progress);
+        let summary = pool.install(analyze).and_then(|summary| {
+            output.finish()?;
+            describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
+            Ok(summary)
+        });
+        match summary {
+            Ok(summary) => analyzed.summaries.push(summary),
+            Err(error) if alone => return Err(error),
+            Err(error) => analyzed.fail(label, error, progress),
+        }
+    }
+    Ok(analyzed)
+}
+
+/// What became of the participants.
+#[derive(Debug, Default)]
+pub struct Analyzed {
+    /// The figures of those who were analyzed.
+    pub summaries: Vec<Summary>,
+    /// Those whose maps were there already.
+    pub skipped: Vec<Label>,
+    /// Those who could not be analyzed, and why not.
+    pub failed: Vec<(Label, Error)>,
+}
+
+impl Analyzed {
+    fn fail(&mut self, label: Label, error: Error, progress: &dyn Progress) {
+        progress.say(&format!("sub-{label} is left out: {}", error.chain()));
+        self.failed.push((label, error));
     }
 
-    let pool = threads::pool(request.threads)?;
-    let claim = |participant: &Participant| Output::claim(&request.output.join(format!("sub-{}", participant.label)));
-    let outputs = participants.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
-    let mut summaries = Vec::new();
-    for ((participant, centres), output) in participants.iter().zip(&centres).zip(outputs) {
-        let analyze = || analyze(plan, participant, &models, &predictors, centres, &output, progress);
-        summaries.push(pool.install(analyze)?);
-        output.finish()?;
-        describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
+    /// The error that lists those who could not be analyzed, if there are any.
+    pub fn whole(self) -> Result<(), Error> {
+        let of = self.summaries.len() + self.skipped.len() + self.failed.len();
+        if self.failed.is_empty() { Ok(()) } else { Err(Error::Participants { failed: self.failed, of }) }
     }
-    Ok(summaries)
+}
+
+/// The last checks of a participant before anything is computed, and where RSMs are measured.
+fn prepare<'a>(plan: &Plan, participant: &Participant, atlas: Option<&'a Atlas>) -> Result<Centres<'a>, Error> {
+    check_methods(plan, participant)?;
+    match atlas {
+        Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
+        None => shape(plan, participant).map(Centres::Around),
+    }
 }
 
 /// The participants that [`run`] would analyze, when everything that can be checked before has been checked.
-pub fn unfinished(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Vec<Label>, Error> {
+pub fn unfinished(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<Unfinished, Error> {
     let models = ModelSource::read(&request.models)?;
     predictors(plan, &models, progress)?;
-    let participants = sources::participants(plan, request, &models)?;
-    participants.iter().try_for_each(|participant| check_methods(plan, participant))?;
-    let done = |label: &Label| request.output.join(format!("sub-{label}")).exists();
-    Ok(participants.into_iter().map(|participant| participant.label).filter(|label| !done(label)).collect())
+    let atlas = request.regions.as_deref().map(Atlas::read).transpose()?;
+    let (mut labels, mut checked) = (Vec::new(), Analyzed::default());
+    for (label, participant) in sources::participants(plan, request, &models)? {
+        let is_left = participant.and_then(|mut participant| {
+            participant.files.extend(request.regions.clone());
+            prepare(plan, &participant, atlas.as_ref())?;
+            Ok(!is_finished(plan, request, &models, &participant)?)
+        });
+        match is_left {
+            Ok(true) => labels.push(label),
+            Ok(false) => checked.skipped.push(label),
+            Err(error) => checked.fail(label, error, progress),
+        }
+    }
+    Ok(Unfinished { labels, refused: checked.whole() })
+}
+
+/// Whom an analysis would analyze.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Who is not done, and can be analyzed as far as it can be known before.
+    pub labels: Vec<Label>,
+    /// The error that lists those who cannot.
+    pub refused: Result<(), Error>,
+}
+
+/// Whether a participant's maps are there, and were made of the same.
+fn is_finished(plan: &Plan, request: &Request, models: &ModelSource, participant: &Participant) -> Result<bool, Error> {
+    let (label, kind) = (&participant.label, if request.regions.is_some() { "regions" } else { "searchlight" });
+    let name = format!("sub-{label}/func/{}_desc-{kind}_summary.json", sources::stem(label, plan));
+    finished::is_finished(&request.output.join(name), || MadeOf::now(plan, models, &participant.files))
 }
 
 /// Where RSMs are measured.
@@ -120,7 +206,8 @@ fn analyze(
         Centres::Around(shape) => Some(shape),
         Centres::Regions(_) => None,
     };
-    let summary = Summary::of(plan, participant, models, predictors, mask, shape, &scores);
+    let inputs = finished::hashes(&participant.files)?;
+    let summary = Summary::of(plan, participant, models, predictors, mask, shape, &scores, inputs);
     let findings = Findings {
         participant,
         mask,
@@ -198,6 +285,10 @@ fn in_words(
 ) -> String {
     let runs = &participant.runs;
     let volumes: usize = runs.iter().map(|run| run.volumes).sum();
+    let mut of_task = BTreeMap::new();
+    runs.iter().flat_map(|run| &run.task_events).for_each(|(name, count)| *of_task.entry(name).or_insert(0) += count);
+    let of_task: Vec<String> = of_task.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let of_task = if of_task.is_empty() { String::new() } else { format!("; of no interest: {}", of_task.join(", ")) };
     let emulated = if runs.iter().any(|run| run.emulated) { "; EMULATED SCANNER: this is no data" } else { "" };
     let centres = match centres {
         Centres::Around(shape) => format!("searchlights of {}, {} voxels where full", shape.extent(), shape.full()),
@@ -209,7 +300,7 @@ fn in_words(
         .permutations
         .map_or(String::new(), |permutations| format!("; {} permutations of the images' labels", permutations.count));
     format!(
-        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{emulated}; {} voxels in the mask; {centres}, at least \
+        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{of_task}{emulated}; {} voxels in the mask; {centres}, at least \
          {:.0} % of them inside the mask; {} images, {} layers, {}{permutations}",
         participant.label,
         runs.len(),

@@ -9,11 +9,11 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::{self, Model};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
-use crate::glm::{Condition, Design};
+use crate::glm::{Condition, Design, task};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, ImageSet, Layer, Models, RunFacts, file};
+use crate::study::{Event, Events, Fault, ImageSet, ImportFacts, Layer, Models, RunFacts, Verdict, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -23,6 +23,9 @@ const CONFOUNDS: &str = "_desc-confounds_timeseries.tsv";
 const TRUTH: &str = "derivatives/simulation";
 /// How far a sidecar's TR may lie from the header's, which is in single precision.
 const SAME_TR_S: f64 = 1e-3;
+
+/// A participant, and the files that were found, or why there can be no analysis.
+pub type Found = (Label, Result<Participant, Error>);
 
 /// What to analyze, and where the files lie.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Request {
     pub allow_emulated: bool,
     /// Whether runs that were broken off may be analyzed.
     pub allow_incomplete: bool,
+    /// Whether runs whose triggers leave their onsets in doubt may be analyzed.
+    pub allow_faulty: bool,
     /// The number of threads; as many as there are processors if `None`. It never changes a number.
     pub threads: Option<usize>,
 }
@@ -73,6 +78,8 @@ pub struct Participant {
     /// The voxels that lie in the masks of all runs.
     pub mask: Mask,
     pub truth: Option<Truth>,
+    /// All files that were read for it.
+    pub files: Vec<PathBuf>,
 }
 
 /// A run, its files found and its design made.
@@ -87,11 +94,15 @@ pub struct Run {
     /// When the first volume counts as taken, in seconds: as the plan says, or the sidecar's `StartTime`.
     pub start_time_s: f64,
     pub emulated: bool,
+    /// How many events of the participant's task have a column of no interest, by trial type.
+    pub task_events: BTreeMap<String, usize>,
     /// What is estimated of it.
     pub model: Model,
     /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
     /// whitened.
     pub basis: Vec<Vec<f64>>,
+    /// The files that it was read from.
+    pub files: Vec<PathBuf>,
 }
 
 /// The planted regions of a simulated brain.
@@ -113,6 +124,14 @@ struct Sidecar {
 }
 
 impl ModelSource {
+    /// The SHA-256 of the image set, or of the table.
+    pub fn sha256(&self) -> [Option<String>; 2] {
+        match &self.origin {
+            Origin::ImageSet(set) => [Some(set.sha256().to_owned()), None],
+            Origin::Table(sha256) => [None, Some(sha256.clone())],
+        }
+    }
+
     /// Reads an image set or a table.
     pub fn read(path: &Path) -> Result<ModelSource, Error> {
         let source = if path.is_dir() {
@@ -134,8 +153,8 @@ impl ModelSource {
     }
 }
 
-/// Everybody who is to be analyzed.
-pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Participant>, Error> {
+/// Everybody who is to be analyzed, and why not, where files of a participant are not sound.
+pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Found>, Error> {
     let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
     if let Some(image) = plan.ignore.iter().find(|name| models.models.images().contains(name)) {
         return Err(Error::Request(format!("the plan ignores {image:?}, which is an image of the models")));
@@ -156,7 +175,7 @@ pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Res
         if series.is_empty() && request.participants.is_empty() {
             continue;
         }
-        participants.push(participant(label, &series, plan, request, models)?);
+        participants.push((label.clone(), participant(label, &series, plan, request, models)));
     }
     if participants.is_empty() {
         return Err(no_runs(&derivatives, plan));
@@ -217,8 +236,10 @@ fn participant(
             Some(request.bids.join(TRUTH).join(name)).filter(|path| path.exists())
         }
     };
+    let mut files: Vec<PathBuf> = runs.iter().flat_map(|run| run.files.clone()).collect();
+    files.extend(truth.clone());
     let truth = truth.map(|path| Truth::read(&path, &mask, &first_mask, models.models.layers())).transpose()?;
-    Ok(Participant { label: label.clone(), runs, mask, truth })
+    Ok(Participant { label: label.clone(), runs, mask, truth, files })
 }
 
 fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &ModelSource) -> Result<Run, Error> {
@@ -229,37 +250,60 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let name = with_space.split('_').filter(|part| !is_image_entity(part)).collect::<Vec<_>>().join("_");
 
     let (_, volumes) = nifti_file::read_grid(bold)?;
-    let (tr_s, start_time_s) = timing(bold, &folder.join(format!("{with_space}{BOLD}.json")))?;
+    let sidecar_path = folder.join(format!("{with_space}{BOLD}.json"));
+    let (tr_s, start_time_s) = timing(bold, &sidecar_path)?;
     let start_time_s = plan.first_level.slice_time_ref.map_or(start_time_s, |share| share * tr_s);
 
     let session = name.split('_').find_map(|part| part.strip_prefix("ses-"));
     let mut raw = request.bids.join(format!("sub-{label}"));
     raw.extend(session.map(|session| format!("ses-{session}")));
     let events_path = raw.join("func").join(format!("{name}_events.tsv"));
-    let events = Events::read(&events_path)?;
+    let events = Events::read(&events_path)?.naming(models.models.images());
     shown(&events, &events_path, plan, models)?;
-    let emulated = facts(&events_path.with_extension("json"), tr_s, request, models)?;
+    let facts_path = events_path.with_extension("json");
+    let facts = RunFacts::read(&facts_path)?;
+    if let Some(facts) = &facts {
+        check_facts(facts, &facts_path, tr_s, request, models)?;
+        check_triggers(facts, volumes, request).map_err(|what| Error::misfit(&facts_path, what))?;
+    }
+    if let Some(imported) = ImportFacts::read(&facts_path)? {
+        check_imported(&imported, &facts_path, tr_s, volumes, models)?;
+    }
+    let emulated = facts.as_ref().is_some_and(|facts| facts.emulated);
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
-    let confounds = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
+    let mut of_no_interest = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
     if volumes < 2 {
         return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
     }
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
+    let of_task: Vec<Event> = of_task(&events, plan, images).cloned().collect();
+    let mut task_events = BTreeMap::new();
+    of_task.iter().for_each(|event| *task_events.entry(event.trial_type.clone()).or_default() += 1);
+    of_no_interest.extend(task::columns(first_level.assumptions(), &of_task, &times_s));
     let wrong = |what| Error::Design { run: name.clone(), what };
-    let model = Model::new(first_level, images, &events.0, &confounds, &times_s).map_err(wrong)?;
+    let model = Model::new(first_level, images, &events.0, &of_no_interest, &times_s).map_err(wrong)?;
     let basis = match plan.searchlight.noise {
         None => Vec::new(),
         Some(_) => {
             let conditions = Condition::of_images(images, &events.0);
-            let design = Design::of(first_level.assumptions(), &conditions, &confounds, &times_s);
+            let design = Design::of(first_level.assumptions(), &conditions, &of_no_interest, &times_s);
             design.factored().map_err(wrong)?.vectors().to_vec()
         }
     };
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis })
+    let mut files = vec![bold.clone(), mask.clone(), sidecar_path, confounds_path, events_path];
+    files.extend(facts.map(|_| facts_path));
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, task_events, model, basis, files })
+}
+
+/// The events of the participant's task that are modelled: those that the plan does not ignore, unless the models call them an
+/// image.
+fn of_task<'a>(events: &'a Events, plan: &'a Plan, images: &'a [String]) -> impl Iterator<Item = &'a Event> {
+    let is_left_out = |event: &Event| plan.ignore.contains(&event.trial_type) || images.contains(&event.trial_type);
+    events.0.iter().filter(move |event| event.is_of_task() && !is_left_out(event))
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -320,28 +364,39 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     }
 }
 
-/// The error at the first line of the events with the trial type and hash of an event.
+/// The error at the first line of the events with the onset of an event.
 fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
     let table = Table::read(path)?;
-    let (name, sha256) = (table.column("trial_type")?, table.find("image_sha256"));
-    let is_it = |row: &usize| {
-        let same_hash =
-            sha256.is_none_or(|column| event.image_sha256.as_deref().is_none_or(|h| h == table.text(*row, column)));
-        table.text(*row, name) == event.trial_type && same_hash
-    };
+    let onset = table.column("onset")?;
+    let is_it = |row: &usize| table.number(*row, onset).is_ok_and(|onset_s| onset_s == Some(event.onset_s));
     Ok(match (0..table.len()).find(is_it) {
         Some(row) => table.error(row, what).into(),
         None => Error::misfit(path, what),
     })
 }
 
-/// Checks what the presenting program says about the run; whether its scanner was emulated.
-fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<bool, Error> {
-    let Some(facts) = RunFacts::read(path)? else { return Ok(false) };
-    if (facts.tr_s - tr_s).abs() > SAME_TR_S {
-        let what = format!("the run was presented for a TR of {} s, but its series has one of {tr_s} s", facts.tr_s);
-        return Err(Error::misfit(path, what));
+/// Checks what the user said of a run whose events were imported.
+fn check_imported(
+    facts: &ImportFacts,
+    path: &Path,
+    tr_s: f64,
+    volumes: usize,
+    models: &ModelSource,
+) -> Result<(), Error> {
+    same_scan(path, "imported", facts.tr_s, tr_s)?;
+    same_set(path, &facts.image_set_sha256, models)?;
+    match facts.volumes {
+        Some(imported) if imported as usize != volumes => {
+            let what = format!("the run was imported as one of {imported} volumes, but its series has {volumes}");
+            Err(Error::misfit(path, what))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Checks what the presenting program says about the run.
+fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
+    same_scan(path, "presented", facts.tr_s, tr_s)?;
     if facts.emulated && !request.allow_emulated {
         let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
                     try the analysis";
@@ -351,17 +406,66 @@ fn facts(path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Res
         let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
         return Err(Error::misfit(path, what));
     }
+    same_set(path, &facts.image_set_sha256, models)
+}
+
+fn same_scan(path: &Path, how: &str, tr_s: f64, of_series_s: f64) -> Result<(), Error> {
+    if (tr_s - of_series_s).abs() <= SAME_TR_S {
+        return Ok(());
+    }
+    let what = format!("the run was {how} for a TR of {tr_s} s, but its series has one of {of_series_s} s");
+    Err(Error::misfit(path, what))
+}
+
+fn same_set(path: &Path, shown_sha256: &str, models: &ModelSource) -> Result<(), Error> {
     match &models.origin {
-        Origin::ImageSet(set) if set.sha256() != facts.image_set_sha256 => Err(Error::misfit(
+        Origin::ImageSet(set) if set.sha256() != shown_sha256 => Err(Error::misfit(
             path,
             format!(
-                "the run showed the image set {:.8}…, but {} is {:.8}…: give the set that was shown",
-                facts.image_set_sha256,
+                "the run showed the image set {shown_sha256:.8}…, but {} is {:.8}…: give the set that was shown",
                 set.folder().display(),
                 set.sha256()
             ),
         )),
-        _ => Ok(facts.emulated),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the pulses say when the first volume of the image was taken. Where it is only in doubt whether the first or
+/// the last pulses are lacking, the number of volumes decides: one less than planned, and every volume of the image has its
+/// pulse, so that the scanner ended early and the onsets are right.
+fn check_triggers(facts: &RunFacts, volumes: usize, request: &Request) -> Result<(), String> {
+    // Of a run that was broken off nobody knows how long the scanner went on.
+    let (planned, is_count) = (facts.volumes(), |fault: &Fault| matches!(fault, Fault::Count { .. }));
+    let planned = planned.filter(|_| facts.complete);
+    let verdict = &facts.trigger.verdict;
+    let in_doubt = match (verdict, planned) {
+        _ if !facts.complete && verdict.faults().iter().all(is_count) => None,
+        (Verdict::Ambiguous { faults, .. }, Some(planned)) if faults.is_empty() && volumes + 1 == planned => None,
+        (Verdict::Ambiguous { .. }, Some(planned)) => Some(format!(
+            "the triggers are {verdict}; {planned} volumes were planned and the image has {volumes}, so that pulses of it are \
+             lost and the volumes cannot tell which"
+        )),
+        (Verdict::Faulty { .. } | Verdict::Ambiguous { .. }, _) => Some(format!("the triggers are {verdict}")),
+        (Verdict::Clean, Some(planned)) if volumes < planned => Some(format!(
+            "the run was planned for {planned} volumes, and its triggers are clean, but the image has {volumes}: it is of \
+             another run, or volumes were taken away"
+        )),
+        // With a pulse for each volume, those besides the planned ones are of dummies that the scanner should have discarded.
+        (Verdict::Clean, Some(planned)) if volumes > planned && volumes == facts.trigger.expected_pulses as usize => {
+            Some(format!(
+                "{planned} volumes were planned to be stored, but the image has {volumes}, as many as with the dummies: take \
+                 them away, onsets count from the first volume after them"
+            ))
+        }
+        (Verdict::Clean, _) => None,
+    };
+    // An emulated scanner took no image that its pulses could fit.
+    match in_doubt.filter(|_| !request.allow_faulty && !facts.emulated) {
+        Some(what) => {
+            Err(format!("{what}. Leave the run out, or say --allow-faulty where you know that its onsets are right"))
+        }
+        None => Ok(()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The figures of an analysis.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::analyze::plan::Plan;
 use crate::analyze::searchlight::{Column, Extent, Predictors, Regress, Scores, Shape, Undefined};
-use crate::analyze::sources::{ModelSource, Origin, Participant, Truth};
+use crate::analyze::sources::{ModelSource, Participant, Truth};
 use crate::brain::Mask;
 use crate::rsa::{Collinearity, Reading, SecondOrder};
 use crate::study::bids::Label;
@@ -54,6 +56,8 @@ pub struct Summary {
     pub image_set_sha256: Option<String>,
     /// The table of models, where they came from one.
     pub models_sha256: Option<String>,
+    /// The SHA-256 of each file that was read of the participant, by its name.
+    pub inputs: BTreeMap<String, String>,
     /// Whether the scanner of any run was emulated.
     pub emulated: bool,
     /// The lengths of a voxel's edges.
@@ -75,6 +79,8 @@ pub struct RunSummary {
     pub start_time_s: f64,
     /// The number of images shown.
     pub trials: usize,
+    /// How many events of the participant's task have a column of no interest, by trial type.
+    pub task_events: BTreeMap<String, usize>,
     /// The number of columns of its design.
     pub design_columns: usize,
     /// Whether its scanner was emulated.
@@ -146,6 +152,7 @@ pub struct Recovered {
 
 impl Summary {
     /// The figures of what a searchlight over the voxels of `mask` found.
+    #[allow(clippy::too_many_arguments, reason = "a summary brings together what every step came to")]
     pub(super) fn of(
         plan: &Plan,
         participant: &Participant,
@@ -154,6 +161,7 @@ impl Summary {
         mask: &Mask,
         shape: Option<&Shape>,
         scores: &Scores,
+        inputs: BTreeMap<String, String>,
     ) -> Summary {
         let layers = source.models.layers();
         let best: Vec<Option<usize>> = (0..scores.len()).map(|voxel| scores.best(voxel)).collect();
@@ -163,16 +171,14 @@ impl Summary {
             LayerSummary { layer: layer.clone(), mean, max, best_voxels }
         };
         let counts = Undefined::ALL.map(|reason| (reason.name().to_owned(), scores.count(reason)));
-        let (image_set_sha256, models_sha256) = match &source.origin {
-            Origin::ImageSet(set) => (Some(set.sha256().to_owned()), None),
-            Origin::Table(sha256) => (None, Some(sha256.clone())),
-        };
+        let [image_set_sha256, models_sha256] = source.sha256();
         let of_run = |run: &crate::analyze::sources::Run| RunSummary {
             name: run.name.clone(),
             volumes: run.volumes,
             tr_s: run.tr_s,
             start_time_s: run.start_time_s,
             trials: run.model.trials().len(),
+            task_events: run.task_events.clone(),
             design_columns: run.model.columns(),
             emulated: run.emulated,
         };
@@ -204,6 +210,7 @@ impl Summary {
             recovery: shape.and(participant.truth.as_ref()).map(|truth| recovery(truth, mask, layers, &best)),
             image_set_sha256,
             models_sha256,
+            inputs,
             emulated: participant.runs.iter().any(|run| run.emulated),
             voxel_size_mm: mask.grid().voxel_size_mm(),
             version: Provenance::here().version,

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary, PartOf};
-use crate::analyze::{Plan, Request, Summary};
+use crate::analyze::{Plan, Request, Summary, Unfinished};
 use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster, Task};
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Analyze runs that were broken off, too.
     #[arg(long)]
     allow_incomplete: bool,
+    /// Analyze runs, too, whose triggers leave it in doubt when the images were shown.
+    #[arg(long)]
+    allow_faulty: bool,
     /// The number of threads; as many as there are processors if not given. Results do not depend on it.
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -94,7 +97,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             Ok(())
         }
         (Level::Participant, None) => {
-            crate::analyze::run(&plan, &request(&arguments), &Terminal)?.iter().for_each(print);
+            let analyzed = crate::analyze::run(&plan, &request(&arguments), &Terminal)?;
+            analyzed.summaries.iter().for_each(print);
+            analyzed.whole()?;
             println!("maps in {}", arguments.output_dir.display());
             if arguments.then_group { group(&plan, &arguments) } else { Ok(()) }
         }
@@ -114,22 +119,30 @@ fn request(arguments: &Arguments) -> Request {
         truth: arguments.truth.clone(),
         allow_emulated: arguments.allow_emulated,
         allow_incomplete: arguments.allow_incomplete,
+        allow_faulty: arguments.allow_faulty,
+        threads: arguments.threads.map(NonZeroUsize::get),
+    }
+}
+
+/// Whose maps to bring together.
+fn group_request(arguments: &Arguments) -> GroupRequest {
+    GroupRequest {
+        bids: arguments.bids_dir.clone(),
+        output: arguments.output_dir.clone(),
+        participants: arguments.participant_label.clone(),
         threads: arguments.threads.map(NonZeroUsize::get),
     }
 }
 
 fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
-    let request = GroupRequest {
-        bids: arguments.bids_dir.clone(),
-        output: arguments.output_dir.clone(),
-        participants: arguments.participant_label.clone(),
-        threads: arguments.threads.map(NonZeroUsize::get),
-    };
+    let request = group_request(arguments);
     if let Some(part) = arguments.flips_part {
         println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
         return Ok(());
     }
-    print_group(&crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)?);
+    if let Some(summary) = crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)? {
+        print_group(&summary);
+    }
     let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
     println!("maps in {}", arguments.output_dir.join(folder).display());
     Ok(())
@@ -138,28 +151,37 @@ fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
 /// One task for each participant who is not done yet; everything is checked here, before the first is submitted.
 fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
     cluster::wait_for_earlier(cluster, &Terminal)?;
-    let unfinished = crate::analyze::unfinished(plan, &request(arguments), &Terminal)?;
+    let Unfinished { labels, refused } = crate::analyze::unfinished(plan, &request(arguments), &Terminal)?;
     let task = |label: &Label| {
         let line = command_line(arguments, "participant", cluster.cpus)?
             .option("--models", arguments.models.as_ref())?
             .option("--derivatives", arguments.derivatives.as_ref())?
             .option("--regions", arguments.regions.as_ref())?
             .option("--truth", arguments.truth.as_ref())?;
-        let flags =
-            [("--allow-emulated", arguments.allow_emulated), ("--allow-incomplete", arguments.allow_incomplete)];
+        let flags = [
+            ("--allow-emulated", arguments.allow_emulated),
+            ("--allow-incomplete", arguments.allow_incomplete),
+            ("--allow-faulty", arguments.allow_faulty),
+        ];
         let line = flags.iter().filter(|(_, set)| *set).fold(line, |line, (flag, _)| line.word(flag));
         anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
     };
-    let tasks = unfinished.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
+    let tasks = labels.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
+    // Whoever was refused would be missing in the group.
+    let group_is_left = || -> anyhow::Result<bool> {
+        Ok(!tasks.is_empty() || !crate::analyze::group::is_finished(plan, &group_request(arguments))?)
+    };
+    let and_group = arguments.then_group && refused.is_ok() && group_is_left()?;
     let mut stages = vec![tasks];
-    if arguments.then_group {
+    if and_group {
         stages.extend(group_tasks(arguments, cluster.cpus)?);
     }
     if stages.iter().all(Vec::is_empty) {
-        println!("all participants are done");
+        println!("there is nothing left to do");
     } else {
         executor::run(&stages, cluster)?;
     }
+    refused?;
     println!("maps in {}", arguments.output_dir.display());
     Ok(())
 }

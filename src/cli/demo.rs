@@ -96,9 +96,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             regions: None,
             truth: None,
             allow_incomplete: false,
+            allow_faulty: false,
             threads: None,
         };
-        analyze::run(&plan, &request, progress)?;
+        analyze::run(&plan, &request, progress)?.whole()?;
         Ok(())
     })?;
 

@@ -37,7 +37,7 @@ mod tests {
         };
         let events: Vec<Event> = (0..6).map(event).collect();
         let times_s: Vec<f64> = (0..30).map(|t| 2.0 * f64::from(t)).collect();
-        let design = Design::new(&images, &events, vec![], 0.02, &times_s).factored().unwrap();
+        let design = Design::new(&images, &events, 0.02, &times_s).factored().unwrap();
         let data = (0..60).map(|at| 500.0 + ((at * at * 7) % 31) as f32).collect();
         let series = Series { tr_s: None, volumes: 30, data };
         for course in residuals(design.vectors(), &series, 2).chunks(30) {

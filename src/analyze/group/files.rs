@@ -89,6 +89,11 @@ impl TestedMap {
     }
 }
 
+/// The name of the file with the figures of a group.
+pub fn summary_name(stem: &str) -> String {
+    format!("{stem}_desc-group_summary.json")
+}
+
 /// Writes all files of a group analysis into `folder`, their names beginning with `stem`.
 #[expect(clippy::too_many_arguments, reason = "they are the parts of one result, and only `group` has them")]
 pub fn write(
@@ -192,7 +197,7 @@ pub fn write(
         square("dice", &own, &overlap.overlap.dice)?;
         square("jaccard", &own, &overlap.overlap.jaccard)?;
     }
-    Ok(file::write_json(&path("desc-group_summary.json"), summary)?)
+    Ok(file::write_json(&folder.join(summary_name(stem)), summary)?)
 }
 
 /// A row for each map and kind of p value.

@@ -36,6 +36,7 @@ pub use summary::{BestSummary, GroupMember, GroupSummary, MapSummary, OverlapSum
 pub use tfce::{Tfce, TfceExponents, TfceScratch};
 
 use crate::analyze::error::Error;
+use crate::analyze::finished;
 use crate::analyze::group::files::{SpecificityMaps, TestedMap};
 use crate::analyze::group::overlap::OverlapEstimate;
 use crate::analyze::group::participants::GroupMaps;
@@ -44,7 +45,7 @@ use crate::analyze::plan::Plan;
 use crate::analyze::threads;
 use crate::rsa::pairs;
 use crate::study::bids::{DatasetType, Label, describe_dataset};
-use crate::study::{Layer, Output, Progress, Provenance};
+use crate::study::{Layer, Output, Progress, Provenance, Silent};
 
 /// Whose maps to bring together, and where they lie.
 #[derive(Clone, Debug)]
@@ -62,14 +63,19 @@ pub struct GroupRequest {
 /// Tests the participants' maps. All files are read and held against each other first; the folder of the group below
 /// `request.output` is claimed, and appears whole when everything is done.
 ///
-/// The sign flips may have been done before, in so many parts: see [`part`].
+/// The sign flips may have been done before, in so many parts: see [`part`]. `None` where the group is there already, made of
+/// the same by the same plan.
 pub fn run(
     plan: &Plan,
     request: &GroupRequest,
     parts: Option<usize>,
     progress: &dyn Progress,
-) -> Result<GroupSummary, Error> {
+) -> Result<Option<GroupSummary>, Error> {
     let question = Question::read(plan, request, progress)?;
+    if finished::group_is_finished(&question.summary(request), plan, &question.members())? {
+        progress.say("the group is done already, and made of the same: skipped");
+        return Ok(None);
+    }
     let parts = parts.map(|of| Parts::read(&question, request, of)).transpose()?;
     let output = Output::claim(&request.output.join(question.group.folder()))?;
     let pool = threads::pool(request.threads)?;
@@ -79,7 +85,13 @@ pub fn run(
         parts.remove()?;
     }
     describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
-    Ok(summary)
+    Ok(Some(summary))
+}
+
+/// Whether the group is there already, made of the same by the same plan: then there is nothing for [`run`] to do.
+pub fn is_finished(plan: &Plan, request: &GroupRequest) -> Result<bool, Error> {
+    let question = Question::read(plan, request, &Silent)?;
+    finished::group_is_finished(&question.summary(request), plan, &question.members())
 }
 
 /// Does one part of the sign flips, of which there are so many, and writes down what it comes to in a folder beside that of
@@ -136,6 +148,17 @@ impl<'a> Question<'a> {
         Ok(Question { plan, group, maps, covariates, contrasts, flips })
     }
 
+    /// Where the figures of the group are, when it is done.
+    fn summary(&self, request: &GroupRequest) -> PathBuf {
+        request.output.join(self.group.folder()).join(files::summary_name(&self.plan.maps_name()))
+    }
+
+    fn members(&self) -> Vec<GroupMember> {
+        let labels = self.maps.labels().into_iter().cloned();
+        let hashes = self.maps.participants.iter().map(|participant| participant.summary_sha256.clone());
+        labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect()
+    }
+
     /// How all maps are tested.
     fn test<'t>(&self, neighbours: &'t Neighbours, tail: Tail) -> SignFlip<'t> {
         let tfce = self.group.tfce.map(|exponents| Tfce::new(neighbours, exponents));
@@ -152,10 +175,8 @@ fn analyze(
     let (mask, layers) = (question.maps.mask.clone(), question.maps.layers.clone());
     let neighbours = Neighbours::new(&mask, question.group.connectivity);
     let [of_layer, of_contrast] = [question.group.tail, Tail::Both].map(|tail| question.test(&neighbours, tail));
+    let members = question.members();
     let Question { plan, group, maps, covariates, contrasts, flips } = question;
-    let labels = maps.labels().into_iter().cloned();
-    let hashes = maps.participants.iter().map(|participant| participant.summary_sha256.clone());
-    let members = labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect();
     let [image_set_sha256, models_sha256] = maps.models().map(|sha256| sha256.map(str::to_owned));
     let (emulated, second_order) = (maps.emulated(), maps.second_order);
     let (missing_voxels, constant_voxels) = (maps.missing_voxels, maps.constant_voxels);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::analyze::error::Error;
+use crate::analyze::finished::without_group;
 use crate::analyze::group::one_sample::{Covariates, OneSample};
 use crate::brain::{self, Grid, Mask, nifti_file};
 use crate::rsa::{Reading, SecondOrder, is_constant};
@@ -15,8 +16,6 @@ use crate::study::{Layer, file};
 
 /// What the names of a participant's summaries end with.
 const SUMMARY: &str = "_desc-searchlight_summary.json";
-/// Sections of a plan that participants' maps do not depend on.
-const AFTERWARDS: [&str; 1] = ["group"];
 
 /// The layer maps of several participants on one grid.
 #[derive(Clone, Debug)]
@@ -280,14 +279,6 @@ pub fn covariates(dataset: &Path, columns: &[String], labels: &[&Label]) -> Resu
         let what = "is the same in all participants, or depends on the covariates before it";
         Error::misfit(&path, format!("column {:?} {what}", columns[number]))
     })
-}
-
-fn without_group(plan: &Value) -> Value {
-    let mut plan = plan.clone();
-    if let Some(sections) = plan.as_object_mut() {
-        AFTERWARDS.iter().for_each(|section| drop(sections.remove(*section)));
-    }
-    plan
 }
 
 fn constant(values: impl ExactSizeIterator<Item = f64> + Clone) -> bool {
