@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
-use layerprint::analyze::Plan;
+use layerprint::analyze::compare::ComparisonPlan;
+use layerprint::analyze::{Extent, Plan};
 use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
-use layerprint::rsa::{Rsm, pairs};
+use layerprint::rsa::Rsm;
 use layerprint::study::{
     Event, Events, Fault, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord,
     Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
@@ -69,6 +70,19 @@ impl Study {
         let names = truth.to_str().unwrap().replace(".nii.gz", ".tsv");
         std::fs::write(names, "index\tname\n1\tconv1\n2\tconv2_reduce\n").unwrap();
         std::fs::write(study.path("plan.toml"), PLAN).unwrap();
+        study
+    }
+
+    /// The same with a second participant who has the same data.
+    fn of_two() -> Study {
+        let study = Study::new();
+        for folder in ["", "derivatives/fmriprep/"] {
+            for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
+                let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
+                std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
+                std::fs::write(copy, bytes).unwrap();
+            }
+        }
         study
     }
 
@@ -188,9 +202,24 @@ impl Study {
         command
     }
 
+    /// Leaves so many volumes in a run's series and rows in its confounds.
+    fn cut(&self, run: u32, volumes: usize) {
+        let (bold, mask) = (self.derived(run, "desc-preproc_bold.nii.gz"), self.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        series.data.truncate(volumes * voxels.len());
+        nifti_file::write_series(&bold, &voxels, &Series { volumes, ..series }, 0.0).unwrap();
+        self.write_confounds(run, volumes);
+    }
+
     /// Runs the analysis, which must fail with one line that says all of this, and leave no output.
     fn refuses(&self, says: &[&str]) {
-        let output = self.command().output().unwrap();
+        self.fails(self.command(), says);
+    }
+
+    /// The same of a command for it.
+    fn fails(&self, mut command: Command, says: &[&str]) {
+        let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{says:?} was accepted");
         let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -298,14 +327,7 @@ fn planted_layers_are_found_where_they_are() {
 
 #[test]
 fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_started_again() {
-    let study = Study::new();
-    for folder in ["", "derivatives/fmriprep/"] {
-        for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
-            let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
-            std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
-            std::fs::write(copy, bytes).unwrap();
-        }
-    }
+    let study = Study::of_two();
     let (bold, plan) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.path("plan.toml"));
     let whole = std::fs::read(&bold).unwrap();
     let failed = |says: &[&str]| {
@@ -348,6 +370,19 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     study.command().assert().success();
     replace(&study.derived(1, "desc-confounds_timeseries.tsv"), "\tunused", "\tidle");
     is_whole(failed(&["1 of 2", "another state of sub-01_task-layers_run-01_desc-confounds_timeseries.tsv"]));
+}
+
+#[test]
+fn how_far_all_participants_are_is_told_where_there_are_several() {
+    let study = Study::of_two();
+    let said = |label: &str| {
+        let output = study.command().arg("--participant-label").args(label.split(' ')).output().unwrap();
+        assert!(output.status.success());
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("01 02").contains("\nparticipants 2/2 in "));
+    assert!(!said("02").contains("participants"));
 }
 
 #[test]
@@ -445,6 +480,42 @@ fn one_thread_and_eight_write_the_same_bytes() {
 }
 
 #[test]
+fn any_processor_and_any_number_of_threads_write_the_same_bytes() {
+    let study = Study::new();
+    let residual = "[residual]\nreadings = [\"all_others\", \"partial\"]\nregress = \"ranks\"\n";
+    let permuted = format!("{PLAN}{residual}[permutations]\ncount = 50\nseed = 4\n");
+    let first_level =
+        PLAN.replace("[searchlight]", "noise = \"ar1\"\ncontrasts = { one = { image_01 = 1 } }\n[searchlight]");
+    let keys = "first_order = \"crossnobis\"\nnoise = \"shrinkage_diag\"\nmin_coverage";
+    let distances = first_level.replace("min_coverage", keys).replace("spearman", "kendalltaua");
+    for plan in [permuted, distances] {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        let mut written = Vec::new();
+        for instructions in ["portable", "avx2", "avx512"] {
+            for threads in ["1", "8"] {
+                let mut command = study.command();
+                command.env("LAYERPRINT_INSTRUCTIONS", instructions).args(["-j", threads]).assert().success();
+                written.push((instructions, threads, contents(&study.path("maps"))));
+                std::fs::remove_dir_all(study.path("maps")).unwrap();
+            }
+        }
+        for (instructions, threads, files) in &written[1..] {
+            for ((path, bytes), (_, of_one)) in files.iter().zip(&written[0].2) {
+                assert!(bytes == of_one, "{instructions}, {threads} threads: {}", path.display());
+            }
+            assert_eq!(files.len(), written[0].2.len());
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    for (name, found) in [("AVX2", is_x86_feature_detected!("avx2")), ("AVX-512", is_x86_feature_detected!("avx512f"))]
+    {
+        if !found {
+            println!("NOT TESTED: this processor has no {name}");
+        }
+    }
+}
+
+#[test]
 fn voxels_without_a_varying_signal_are_left_out_and_counted() {
     let study = Study::new();
     let (path, mask) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.derived(2, "desc-brain_mask.nii.gz"));
@@ -477,6 +548,114 @@ fn bad_settings_are_refused() {
     study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"rot_w\" is missing"]);
     std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"unused\"")).unwrap();
     study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 3", "\"unused\"", "missing"]);
+}
+
+/// The text of a table with another cell in a line (the header is line 1).
+fn with_cell(text: &str, line: usize, column: &str, cell: &str) -> String {
+    let place = text.lines().next().unwrap().split('\t').position(|name| name == column).unwrap();
+    let changed = |(number, row): (usize, &str)| {
+        let mut cells: Vec<&str> = row.split('\t').collect();
+        if number + 1 == line {
+            cells[place] = cell;
+        }
+        cells.join("\t") + "\n"
+    };
+    text.lines().enumerate().map(changed).collect()
+}
+
+#[test]
+fn broken_tables_are_refused_with_file_and_line() {
+    let study = Study::new();
+    let (events, confounds) = (study.raw(2, "events.tsv"), study.derived(1, "desc-confounds_timeseries.tsv"));
+    let refuses = |path: &Path, change: &dyn Fn(&str) -> String, says: &[&str]| {
+        let whole = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, change(&whole)).unwrap();
+        study.refuses(&[&[path.file_name().unwrap().to_str().unwrap()], says].concat());
+        std::fs::write(path, whole).unwrap();
+    };
+    let cell = |path: &Path, line: usize, column: &str, cell: &str, says: &[&str]| {
+        let change = |text: &str| with_cell(text, line, column, cell);
+        refuses(path, &change, &[&[format!(", line {line}: ").as_str()], says].concat());
+    };
+    for column in ["onset", "duration", "trial_type"] {
+        refuses(&events, &|text| with_cell(text, 1, column, "renamed"), &[&format!("column {column:?} is missing")]);
+    }
+    for path in [&events, &confounds] {
+        let header = std::fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned();
+        let (first, second) =
+            header.split_once('\t').map(|(first, rest)| (first, rest.split('\t').next().unwrap())).unwrap();
+        cell(path, 1, second, first, &[&format!("column {first:?} stands twice")]);
+        cell(path, 3, first, "soon", &[&format!("column {first:?}: \"soon\" is not a number")]);
+        cell(path, 4, first, "inf", &["\"inf\" is not a number"]);
+        cell(path, 5, first, "n/a", &[&format!("column {first:?}: a number is missing")]);
+        cell(path, 6, first, "", &["\"\" is not a number"]);
+        cell(path, 7, first, "1\t2", &["expected ", " cells, found "]);
+        refuses(path, &|text| text.trim_end().rsplit_once('\t').unwrap().0.into(), &[", line ", "expected ", "found "]);
+        refuses(path, &|_| String::new(), &["the table has no header"]);
+    }
+    cell(&events, 9, "duration", "-1", &["a duration below 0"]);
+    cell(&events, 9, "trial_type", "n/a", &["\"n/a\" is not among the 8 images"]);
+    refuses(&events, &|text| text.lines().next().unwrap().into(), &["there is no event in it"]);
+    refuses(&confounds, &|text| text.lines().next().unwrap().into(), &["each of the 90 volumes", "found 0"]);
+
+    // Two bytes that are no UTF-8: what a spreadsheet saves as "Unicode text" begins with them.
+    let whole = std::fs::read(&events).unwrap();
+    std::fs::write(&events, [&[0xff, 0xfe], whole.as_slice()].concat()).unwrap();
+    study.refuses(&["run-02_events.tsv", "UTF-8"]);
+    std::fs::write(&events, whole).unwrap();
+
+    // What a spreadsheet adds without harm.
+    for path in [&events, &confounds] {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"))).unwrap();
+    }
+    study.command().assert().success();
+}
+
+#[test]
+fn runs_that_are_too_short_or_without_a_signal_are_refused() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    // Drifts for 80 s.
+    study.cut(2, 40);
+    std::fs::write(&plan, PLAN.replace("0.0078125", "0.2")).unwrap();
+    study.refuses(&["the design of sub-01_task-layers_run-02", "columns but only 40 volumes"]);
+    std::fs::write(&plan, PLAN).unwrap();
+    study.cut(2, 12);
+    study.refuses(&["the design of sub-01_task-layers_run-02", "image \"image_08\" leaves no response"]);
+    study.cut(2, 1);
+    study.refuses(&["run-02_desc-preproc_bold.nii.gz", "expected a series of volumes, found 1"]);
+
+    let study = Study::new();
+    let (bold, mask) = (study.derived(1, "desc-preproc_bold.nii.gz"), study.derived(1, "desc-brain_mask.nii.gz"));
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let series = Series { tr_s: Some(TR_S), volumes: VOLUMES, data: vec![800.0; VOLUMES * voxels.len()] };
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    study.refuses(&["run-01_desc-brain_mask.nii.gz", "no voxel in it has a finite and varying time course"]);
+}
+
+/// The disk is full where a file gets no longer than so many bytes.
+#[cfg(unix)]
+#[test]
+fn on_a_full_disk_nothing_is_left_of_a_participant() {
+    use std::os::unix::process::CommandExt;
+
+    let study = Study::new();
+    // From the first file on, within the first map, and within the map of the responses.
+    for most_bytes in [0, 500, 8000] {
+        let mut command = study.command();
+        let limit = libc::rlimit { rlim_cur: most_bytes, rlim_max: most_bytes };
+        let limited = move || {
+            // SAFETY: both calls are allowed between fork and exec, and change the new process alone.
+            let (set, before) =
+                unsafe { (libc::setrlimit(libc::RLIMIT_FSIZE, &limit), libc::signal(libc::SIGXFSZ, libc::SIG_IGN)) };
+            if set == 0 && before != libc::SIG_ERR { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: it takes no lock and no memory.
+        unsafe { command.pre_exec(limited) };
+        study.fails(command, &["cannot write", "maps", "File too large"]);
+    }
+    study.command().assert().success();
 }
 
 #[test]
@@ -600,6 +779,8 @@ fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
         assert_eq!(about["Trials"].as_array().unwrap().len(), 2 * IMAGES);
         assert_eq!((&about["Units"], &about["FirstLevel"]["estimate"]), (&"percent".into(), &"lss".into()));
     }
+    let betas: Value = file::read_json(&map("desc-beta_statmap.json")).unwrap();
+    assert_eq!(betas["Units"], "percent");
     std::fs::remove_dir_all(study.path("maps")).unwrap();
 
     write("noise = \"ar1\"\ncontrasts = { ab = { image_01 = 1, image_02 = -1 } }");
@@ -612,6 +793,9 @@ fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
         let expected = effect.data[voxel] / variance.data[voxel].sqrt();
         assert!((t.data[voxel] - expected).abs() < 1e-4 * expected.abs());
     }
+    let betas: Value = file::read_json(&map("desc-beta_statmap.json")).unwrap();
+    assert_eq!(betas["Description"], "Response to each image, averaged over runs; one volume an image");
+    assert_eq!((&betas["Units"], &betas["FirstLevel"]["noise"]), (&"arbitrary".into(), &"ar1".into()));
     let about: Value = file::read_json(&map("contrast-ab_stat-t_statmap.json")).unwrap();
     assert_eq!((&about["Weights"]["image_02"], &about["FirstLevel"]["noise"]), (&Value::from(-1.0), &"ar1".into()));
     assert!(about["DegreesOfFreedom"].as_f64().unwrap() > 100.0);
@@ -642,6 +826,63 @@ fn trial_types_can_be_ignored_and_models_can_be_a_table() {
     assert_eq!(of_table["models_sha256"].as_str().unwrap().len(), 64);
 }
 
+#[test]
+fn targets_and_presses_are_taken_out_and_no_baseline() {
+    let study = Study::new();
+    let (events, bold) = (study.raw(1, "events.tsv"), study.derived(1, "desc-preproc_bold.nii.gz"));
+    let shown = Events::read(&events).unwrap();
+    let of_task = |onset_s: f64, duration_s: f64, name: &str| Event {
+        onset_s,
+        duration_s,
+        trial_type: name.into(),
+        ..Event::default()
+    };
+    let task: Vec<Event> = (0..6)
+        .map(|k| 30.0 + 20.0 * f64::from(k))
+        .flat_map(|at_s| [of_task(at_s, 1.0, "one_back"), of_task(at_s + 0.7, 0.0, "button_press")])
+        .collect();
+    Events::sorted([shown.0, task.clone()].concat()).write(&events).unwrap();
+    study.command().assert().success();
+    let run = |number: usize| summary(&study.maps(), "sub-01_task-layers")["runs"][number].clone();
+    assert_eq!(run(0)["task_events"], serde_json::json!({ "button_press": 6, "one_back": 6 }));
+    assert_eq!(run(1)["task_events"], serde_json::json!({}));
+    let columns = [0, 1].map(|number| run(number)["design_columns"].as_u64().unwrap());
+    assert_eq!(columns[0], columns[1] + 2);
+    let betas = || {
+        let path = study.maps().join("sub-01_task-layers_desc-beta_statmap.nii.gz");
+        let mask = study.maps().join("sub-01_task-layers_desc-searchlight_mask.nii.gz");
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        nifti_file::read_series(&path, &voxels, &mask).unwrap().data
+    };
+    let before = betas();
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // The brain answers to the repeats more than to any image: nothing of it is in the images' responses.
+    let mask = study.derived(1, "desc-brain_mask.nii.gz");
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+    let repeats_s: Vec<(f64, f64)> =
+        task.iter().filter(|event| event.trial_type == "one_back").map(|event| (event.onset_s, 1.0)).collect();
+    let answer = hrf::regressor(&repeats_s, &(0..VOLUMES).map(|t| t as f64 * TR_S).collect::<Vec<_>>());
+    series.data.chunks_mut(voxels.len()).zip(&answer).for_each(|(volume, answer)| {
+        volume.iter_mut().for_each(|value| *value += (500.0 * answer) as f32);
+    });
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    let apart = |found: &[f32]| found.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    study.command().assert().success();
+    let taken_out = apart(&betas());
+    assert!(taken_out < 0.01, "{taken_out}");
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+
+    // Where the plan says so they are left out of the design, and what the brain answers goes elsewhere.
+    let ignore = "ignore = [\"one_back\", \"button_press\"]\n[first_level]";
+    std::fs::write(study.path("plan.toml"), PLAN.replace("[first_level]", ignore)).unwrap();
+    study.command().assert().success();
+    assert_eq!((&run(0)["task_events"], &run(0)["design_columns"]), (&serde_json::json!({}), &columns[1].into()));
+    let left_in = apart(&betas());
+    assert!(left_in > 10.0, "{left_in}");
+}
+
 /// A map of the analysis, at the voxels where it is defined.
 fn defined(study: &Study, name: &str) -> Vec<f32> {
     let path = study.maps().join(format!("sub-01_task-layers_{name}_statmap.nii.gz"));
@@ -665,7 +906,7 @@ fn permutations_find_the_planted_layers_and_readings_have_maps_of_their_own() {
         for reading in ["allothers", "symmetric", "partial"] {
             assert_eq!(map(reading).len(), found.len());
         }
-        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfwelayers"));
+        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfweall"));
         assert_eq!([p.len(), fwe.len(), over_layers.len()], [found.len(); 3]);
         for at in 0..found.len() {
             assert!(1.0 / 201.0 - 1e-6 <= p[at] && p[at] <= fwe[at] && fwe[at] <= over_layers[at]);
@@ -754,6 +995,39 @@ fn cubes_distances_and_whitened_patterns_find_the_planted_layers() {
 }
 
 #[test]
+fn patterns_in_percent_are_whitened_by_noise_in_percent() {
+    let study = Study::new();
+    let keys = "signal = \"percent\"\nsmoothing_fwhm_mm = 3.0\n[searchlight]\nnoise = \"shrinkage_eye\"\n";
+    let analyzed = |plan: String| {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        study.command().assert().success();
+        let maps = ["conv1", "conv2reduce"].map(|layer| defined(&study, &format!("stat-spearman_desc-{layer}")));
+        let summary = summary(&study.maps(), "sub-01_task-layers");
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        (maps, summary)
+    };
+    let (_, smoothed) = analyzed(PLAN.replace("[searchlight]\n", keys));
+    for region in smoothed["recovery"].as_array().unwrap() {
+        assert!(region["share"].as_f64().unwrap() > 0.7, "{region}");
+    }
+
+    // Percent do not know how strongly the coil sees a voxel; what is shrunk towards one variance does. Powers of two, so that nothing is rounded.
+    let percent = PLAN.replace("[searchlight]\n", &keys.replace("smoothing_fwhm_mm = 3.0\n", ""));
+    let (before, _) = analyzed(percent.clone());
+    for run in 1..=2 {
+        let (bold, mask) =
+            (study.derived(run, "desc-preproc_bold.nii.gz"), study.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        let gain = |at: usize| (1 << (at % voxels.len() % 4)) as f32;
+        series.data.iter_mut().enumerate().for_each(|(at, value)| *value *= gain(at));
+        nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    }
+    assert!(analyzed(percent.clone()).0 == before);
+    assert!(analyzed(percent.replace("signal = \"percent\"\n", "")).0 != before);
+}
+
+#[test]
 fn choices_that_do_not_go_together_are_refused() {
     let study = Study::new();
     let plan = study.path("plan.toml");
@@ -776,43 +1050,135 @@ fn choices_that_do_not_go_together_are_refused() {
 
 #[test]
 fn plans_that_come_with_the_project_are_sound() {
-    for name in ["demo", "haxby2001", "inherited"] {
-        Plan::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name).join("plan.toml")).unwrap();
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let plan = |name: &str| Plan::read(&experiments.join(name)).unwrap();
+    plan("demo/plan.toml");
+    plan("haxby2001/plan.toml");
+    plan("haxby2001/crossnobis.toml");
+    let study = plan("googlenet-16/plan.toml");
+    let inherited = plan("inherited/plan.toml");
+    let set = ImageSet::load(&experiments.join("googlenet-16")).unwrap();
+    for layer in study.group.unwrap().contrasts.iter().flatten() {
+        assert!(set.models().layers().contains(layer), "{layer} is no layer of the set");
     }
+    // What is known of the authors' earlier study.
+    assert_eq!(inherited.first_level.smoothing_fwhm_mm, Some(3.0));
+    assert_eq!(inherited.first_level.high_pass_hz, 0.01);
+    assert_eq!(serde_json::to_value(inherited.first_level.derivatives).unwrap(), "time");
+    assert_eq!(inherited.searchlight.extent, Extent::CubeVoxels(5));
+    let group = inherited.group.unwrap();
+    assert!(group.fisher_z && group.cluster_t.is_some() && group.tfce.is_none());
+    let comparison = ComparisonPlan::read(&experiments.join("googlenet-16/comparison.toml")).unwrap();
+    assert_eq!(serde_json::to_value(comparison).unwrap()["residual_reading"], "all_others");
 }
 
-/// Models for the categories of Haxby et al. 2001 that need no measurement.
-fn haxby_models() -> Models {
+/// The real data beside the project, analyzed with a plan of `experiments/haxby2001`: the folder with the maps. `None`, said
+/// aloud, where there are no such data.
+fn haxby(out: &Path, plan: &str, options: &[&str]) -> Option<PathBuf> {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped: there is no real data beside the project");
+        return None;
+    };
+    let experiment = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/haxby2001");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+    command.arg("analyze").arg(shared.join("fmri/haxby2001")).arg(out).arg("participant").args(options);
+    command.arg("--plan").arg(experiment.join(plan)).arg("--models").arg(experiment.join("models.tsv"));
+    command.assert().success();
+    Some(out.join("sub-001/func"))
+}
+
+/// The rows of a table that `tests/reference/haxby2001.py` wrote, each with the names of its columns.
+fn expected(name: &str) -> Vec<Vec<(String, String)>> {
+    rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/haxby2001_{name}.tsv")))
+}
+
+fn rows(path: &Path) -> Vec<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines = text.lines().map(|line| line.split('\t').map(String::from));
+    let header: Vec<String> = lines.next().unwrap().collect();
+    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
+}
+
+fn number(cell: &str) -> f64 {
+    if cell == "n/a" { f64::NAN } else { cell.parse().unwrap() }
+}
+
+/// Whether two numbers are the same to `share` of them and 1e-9 beside it, or both are missing.
+fn is_same(found: f64, expected: f64, share: f64) -> bool {
+    (found.is_nan() && expected.is_nan()) || (found - expected).abs() <= share * expected.abs() + 1e-9
+}
+
+/// Holds the maps in a folder to the numbers of other tools, as far as single precision goes; how many were compared.
+fn assert_maps_are(func: &Path, name: &str) -> usize {
+    let rows = expected(name);
     let names = ["bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe"];
-    // Animate; how much of a place it is; how large it is in the world.
-    let features: [[f64; 8]; 3] = [
-        [0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-        [0.0, -1.0, 0.5, -1.0, 2.0, 0.0, 0.0, 0.0],
-        [0.3, 0.5, 1.0, 0.3, 10.0, 0.2, 0.0, 0.35],
-    ];
-    let rsm =
-        |values: [f64; 8]| Rsm::from_upper(8, pairs(8).map(|(i, j)| -(values[i] - values[j]).abs()).collect()).unwrap();
-    let layers = ["animacy", "place", "size"].map(|name| Layer::new(name).unwrap()).to_vec();
-    Models::new(names.map(String::from).to_vec(), layers, features.map(rsm).to_vec())
+    let mut compared = 0;
+    for column in 3..rows[0].len() {
+        let (map, image) = rows[0][column].0.split_once(' ').unwrap_or((&rows[0][column].0, names[0]));
+        let path = func.join(format!("sub-001_task-objectviewing_{map}_statmap.nii.gz"));
+        let (grid, _) = nifti_file::read_grid(&path).unwrap();
+        let whole = Mask::new(grid.clone(), (0..grid.len()).collect());
+        let series = nifti_file::read_series(&path, &whole, &path).unwrap();
+        let volume = names.iter().position(|name| *name == image).unwrap();
+        for row in &rows {
+            let voxel = grid.index([0, 1, 2].map(|axis| row[axis].1.parse().unwrap()));
+            let (found, expected) = (f64::from(series.data[volume * grid.len() + voxel]), number(&row[column].1));
+            assert!(is_same(found, expected, 6.0e-8), "{map} {image}, voxel {voxel}: {found} for {expected}");
+            compared += usize::from(!expected.is_nan());
+        }
+    }
+    compared
+}
+
+#[test]
+fn maps_of_real_data_are_those_of_nilearn_rsatoolbox_and_scipy() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &[]) else { return };
+    // Two contrasts and eight responses at 49 voxels. At the 45 of them whose sphere is large enough four models by three
+    // readings, three kinds of p values of two readings, and the reliability.
+    assert_eq!(assert_maps_are(&func, "maps"), 49 * (2 * 4 + 8) + 45 * (4 * 3 + 4 * 3 * 2 + 3));
+    let Some(func) = haxby(&folder.path().join("crossnobis"), "crossnobis.toml", &[]) else { return };
+    assert_eq!(assert_maps_are(&func, "crossnobis"), 45 * (4 + 1));
+}
+
+#[test]
+fn regions_of_real_data_have_the_similarities_and_exact_p_values_of_scipy_and_rsatoolbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(shared) = common::shared() else { return };
+    let mask = "derivatives/fmriprep/sub-001/func/sub-001_task-objectviewing_run-01_desc-brain_mask.nii.gz";
+    let (grid, _) = nifti_file::read_grid(&shared.join("fmri/haxby2001").join(mask)).unwrap();
+    let halves: Vec<i16> = (0..grid.len()).map(|voxel| if grid.voxel(voxel)[0] < 20 { 1 } else { 2 }).collect();
+    let atlas = folder.path().join("halves.nii.gz");
+    nifti_file::write_labels(&atlas, &grid, &halves).unwrap();
+    std::fs::write(folder.path().join("halves.tsv"), "index\tname\n1\tleft\n2\tright\n").unwrap();
+    let options = ["--regions", atlas.to_str().unwrap()];
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &options) else { return };
+    let mut compared = 0;
+    for (name, keys) in [("similarity", 3), ("reliability", 1)] {
+        let found = rows(&func.join(format!("sub-001_task-objectviewing_desc-regions_{name}.tsv")));
+        let expected = expected(name);
+        assert_eq!(found.len(), expected.len());
+        for expected in &expected {
+            let is_it = |row: &&Vec<(String, String)>| expected[..keys].iter().all(|key| row.contains(key));
+            let row = found.iter().find(is_it).unwrap();
+            for (column, value) in &expected[keys..] {
+                let found = &row.iter().find(|(name, _)| name == column).unwrap().1;
+                assert!(is_same(number(found), number(value), 0.0), "{row:?}: {column} should be {value}");
+                compared += usize::from(value != "n/a");
+            }
+        }
+    }
+    // Of 2 regions and 4 models: similarities by 3 readings, p values of 2; and 3 figures of reliability.
+    assert_eq!(compared, 2 * 4 * (3 + 2 * 3) + 2 * 3);
 }
 
 #[test]
 fn real_data_give_finite_maps_with_the_affine_of_the_series() {
-    let Some(shared) = common::shared() else {
-        eprintln!("skipped: there is no real data beside the project");
-        return;
-    };
-    let haxby = shared.join("fmri/haxby2001");
     let folder = tempfile::tempdir().unwrap();
-    let (models, maps) = (folder.path().join("models.tsv"), folder.path().join("maps"));
-    haxby_models().write(&models).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
-    command.arg("analyze").arg(&haxby).arg(&maps).arg("participant").arg("--models").arg(&models);
-    command.arg("--plan").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/haxby2001/plan.toml"));
-    command.assert().success();
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &[]) else { return };
+    let haxby = common::shared().unwrap().join("fmri/haxby2001");
 
     let stem = "sub-001_task-objectviewing";
-    let func = maps.join("sub-001/func");
     let summary = summary(&func, stem);
     assert_eq!(summary["runs"].as_array().unwrap().len(), 12);
     assert_eq!((&summary["mask_voxels"], &summary["unusable_voxels"]), (&530.into(), &0.into()));
@@ -826,7 +1192,7 @@ fn real_data_give_finite_maps_with_the_affine_of_the_series() {
 
     let bold = haxby.join(format!("derivatives/fmriprep/sub-001/func/{stem}_run-01_desc-preproc_bold.nii.gz"));
     let (grid, _) = nifti_file::read_grid(&bold).unwrap();
-    for label in ["animacy", "place", "size"] {
+    for label in ["animacy", "face", "house", "place"] {
         let map =
             nifti_file::read_volume(&func.join(format!("{stem}_stat-spearman_desc-{label}_statmap.nii.gz"))).unwrap();
         assert_eq!(map.grid, grid);
@@ -851,7 +1217,7 @@ fn nibabel_agrees(bold: &Path, func: &Path) {
 import sys, glob, numpy, nibabel
 bold = nibabel.load(sys.argv[1])
 maps = sorted(glob.glob(sys.argv[2] + "/*.nii.gz"))
-assert len(maps) == 13, maps
+assert len(maps) == 51, maps
 for name in maps:
     image = nibabel.load(name)
     assert (image.affine == bold.affine).all(), (name, image.affine, bold.affine)
@@ -863,4 +1229,53 @@ for name in maps:
     assert numpy.isfinite(values).any() and numpy.isnan(values).any() == kind, name
 "#;
     Command::new("python3").args(["-c", script]).arg(bold).arg(func).env("PYTHONPATH", python).assert().success();
+}
+
+#[test]
+fn a_run_of_another_program_gives_the_same_maps_by_the_names_of_its_files_and_imported() {
+    let study = Study::new();
+    let analyzed = |name: &str| {
+        study.command().assert().success();
+        std::fs::rename(study.path("maps"), study.path(name)).unwrap();
+        let map = study.path(name).join("sub-01/func/sub-01_task-layers_stat-spearman_desc-conv1_statmap.nii.gz");
+        std::fs::read(map).unwrap()
+    };
+    let as_presented = analyzed("presented");
+    let tables = [1, 2].map(|run| {
+        let events = Events::read(&study.raw(run, "events.tsv")).unwrap();
+        std::fs::remove_file(study.raw(run, "events.json")).unwrap();
+        let row = |event: &Event| {
+            let kind = if event.stim_file.is_some() { "picture" } else { "null" };
+            let file = event.stim_file.as_deref().unwrap_or("n/a");
+            format!("{}\t{}\t{kind}\t{file}\n", event.onset_s, event.duration_s)
+        };
+        format!("onset\tduration\ttrial_type\tstim_file\n{}", events.0.iter().map(row).collect::<String>())
+    });
+    for (run, table) in (1..).zip(&tables) {
+        std::fs::write(study.raw(run, "events.tsv"), table).unwrap();
+    }
+    assert!(analyzed("by_file") == as_presented);
+    // One trial type is the name of an image, so that the others are no images.
+    replace(&study.raw(2, "events.tsv"), "picture\tset/image_04.png", "image_04\tset/image_04.png");
+    study.refuses(&["run-02_events.tsv, line ", "\"picture\" is not among the 8 images", "`ignore`"]);
+
+    let import = |more: &[&str]| {
+        for (run, table) in (1..).zip(&tables) {
+            std::fs::write(study.path(format!("run{run}.tsv")), table).unwrap();
+            for ending in ["events.tsv", "events.json"] {
+                let _ = std::fs::remove_file(study.raw(run, ending));
+            }
+        }
+        std::fs::write(study.path("mapping.toml"), "[trial_types]\npicture = \"image\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.current_dir(study.folder.path());
+        command.args("import-events run1.tsv run2.tsv --images set --out . --sub 01 --task layers".split(' '));
+        command.args("--mapping mapping.toml --measured-by another".split(' ')).args(more).assert().success();
+    };
+    import(&["--tr", "1.5"]);
+    study.refuses(&["run-01_events.json", "imported for a TR of 1.5 s", "2 s"]);
+    import(&["--tr", "2", "--volumes", "80"]);
+    study.refuses(&["run-01_events.json", "one of 80 volumes, but its series has 90"]);
+    import(&["--tr", "2", "--volumes", "90"]);
+    assert!(analyzed("imported") == as_presented);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::analyze::error::Error;
+use crate::analyze::first_level::units;
 use crate::analyze::searchlight::{Chance, Patterns, Predictors, Reliability, Scores};
 use crate::analyze::sources::Participant;
 use crate::analyze::summary::Summary;
@@ -69,7 +70,7 @@ impl<'a> Significance<'a> {
 
 /// What a map of p values is called, and what it is corrected for.
 const P_MAPS: [(&str, &str); 3] =
-    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfwelayers", "all searchlights and layers")];
+    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfweall", "all searchlights and layers")];
 
 /// Writes all files of a participant's searchlight into `folder`, their names beginning with `stem`.
 pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
@@ -79,6 +80,9 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
         let runs = &participant.runs;
         let files = runs.iter().flat_map(|run| [&run.bold, &run.mask]);
         let sources: Vec<String> = files.map(|path| place(path, &participant.label)).collect();
+        if summary.plan.space.is_none() {
+            content["SpatialReference"] = sources.first().cloned().into();
+        }
         content["Sources"] = sources.into();
         content["TaskName"] = summary.task.to_string().into();
         file::write_json(&path(ending), &content)
@@ -105,8 +109,8 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
     sidecar(
         "desc-beta_statmap.json",
         json!({
-            "Description": "Response to each image by ordinary least squares, averaged over runs; one volume an image",
-            "Units": "arbitrary",
+            "Description": "Response to each image, averaged over runs; one volume an image",
+            "Units": units(&summary.plan),
             "Images": models.images(),
             "FirstLevel": summary.plan.first_level,
         }),

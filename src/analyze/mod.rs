@@ -9,6 +9,7 @@ pub mod group;
 mod instructions;
 mod maps;
 mod plan;
+pub mod power;
 #[cfg(test)]
 mod reference;
 mod regions;
@@ -26,6 +27,8 @@ pub use searchlight::{
 };
 pub use sources::Request;
 pub use summary::{LayerSummary, Recovered, RunSummary, Summary};
+
+use std::collections::BTreeMap;
 
 use crate::analyze::finished::MadeOf;
 use crate::analyze::maps::Findings;
@@ -71,6 +74,8 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
             Err(error) => analyzed.fail(label, error, progress),
         }
     }
+    // The stages of a participant say nothing of those who are still to come.
+    let all = (ready.len() > 1).then(|| progress.stage("participants", ready.len() as u64));
     for (participant, centres, output) in ready {
         let label = participant.label.clone();
         let analyze = || analyze(plan, &participant, &models, &predictors, &centres, &output, progress);
@@ -84,6 +89,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
             Err(error) if alone => return Err(error),
             Err(error) => analyzed.fail(label, error, progress),
         }
+        all.iter().for_each(|all| all.advance(1));
     }
     Ok(analyzed)
 }
@@ -237,14 +243,8 @@ fn predictors(plan: &Plan, models: &ModelSource, progress: &dyn Progress) -> Res
     }
 }
 
-/// Crossnobis needs two runs. The noise that patterns are whitened by is that of the series as they are.
+/// Crossnobis needs two runs.
 fn check_methods(plan: &Plan, participant: &Participant) -> Result<(), Error> {
-    let FirstLevel { signal, smoothing_fwhm_mm, .. } = plan.first_level;
-    if plan.searchlight.noise.is_some() && (signal == Signal::Percent || smoothing_fwhm_mm.is_some()) {
-        let what = "patterns are whitened by the noise of the series as they are: leave out `noise` of [searchlight], or \
-                    `signal = \"percent\"` and `smoothing_fwhm_mm`";
-        return Err(Error::Method(what.into()));
-    }
     if plan.searchlight.first_order == FirstOrder::Crossnobis && participant.runs.len() < 2 {
         let what = format!("crossnobis needs two runs, but sub-{} has one", participant.label);
         return Err(Error::Method(what));
@@ -253,13 +253,20 @@ fn check_methods(plan: &Plan, participant: &Participant) -> Result<(), Error> {
 }
 
 /// The noise by which patterns are whitened, if the plan wants them so: what the designs do not explain at the voxels of the
-/// mask, in all runs.
+/// mask, in all runs, of the signal that the responses are of (smoothed and in percent where they are).
 fn noise(plan: &Plan, participant: &Participant, mask: &Mask) -> Result<Option<Noise>, Error> {
     let Some(covariance) = plan.searchlight.noise else { return Ok(None) };
+    let FirstLevel { signal, smoothing_fwhm_mm, .. } = plan.first_level;
+    // Voxels that cannot be used themselves have their part in what is smoothed.
+    let whole = &participant.mask;
+    let smoothing = smoothing_fwhm_mm.map(|fwhm_mm| Smoothing::new(whole, fwhm_mm));
+    let place = |voxel: &usize| whole.voxels().binary_search(voxel).expect("a voxel of the participant's mask");
+    let places: Vec<usize> = mask.voxels().iter().map(place).collect();
     let mut residuals = Vec::new();
     for run in &participant.runs {
-        let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
-        residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
+        let mut series = nifti_file::read_series(&run.bold, whole, &run.mask)?;
+        smoothing.iter().for_each(|smoothing| smoothing.apply(&mut series.data));
+        residuals.push((run.volumes, first_level::residuals(&run.basis, &series, &places, signal)));
     }
     let of_voxel = |voxel: usize| {
         residuals.iter().flat_map(move |(volumes, residuals)| residuals[voxel * volumes..][..*volumes].iter().copied())
@@ -283,6 +290,10 @@ fn in_words(
 ) -> String {
     let runs = &participant.runs;
     let volumes: usize = runs.iter().map(|run| run.volumes).sum();
+    let mut of_task = BTreeMap::new();
+    runs.iter().flat_map(|run| &run.task_events).for_each(|(name, count)| *of_task.entry(name).or_insert(0) += count);
+    let of_task: Vec<String> = of_task.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let of_task = if of_task.is_empty() { String::new() } else { format!("; of no interest: {}", of_task.join(", ")) };
     let emulated = if runs.iter().any(|run| run.emulated) { "; EMULATED SCANNER: this is no data" } else { "" };
     let centres = match centres {
         Centres::Around(shape) => format!("searchlights of {}, {} voxels where full", shape.extent(), shape.full()),
@@ -294,7 +305,7 @@ fn in_words(
         .permutations
         .map_or(String::new(), |permutations| format!("; {} permutations of the images' labels", permutations.count));
     format!(
-        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{emulated}; {} voxels in the mask; {centres}, at least \
+        "sub-{}: {} run{} of task {}, {volumes} volumes, TR {} s{of_task}{emulated}; {} voxels in the mask; {centres}, at least \
          {:.0} % of them inside the mask; {} images, {} layers, {}{permutations}",
         participant.label,
         runs.len(),

@@ -9,11 +9,11 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::{self, Model};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
-use crate::glm::{Condition, Design};
+use crate::glm::{Condition, Design, task};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, Fault, ImageSet, Layer, Models, RunFacts, Verdict, file};
+use crate::study::{Event, Events, Fault, ImageSet, ImportFacts, Layer, Models, RunFacts, Verdict, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -94,6 +94,8 @@ pub struct Run {
     /// When the first volume counts as taken, in seconds: as the plan says, or the sidecar's `StartTime`.
     pub start_time_s: f64,
     pub emulated: bool,
+    /// How many events of the participant's task have a column of no interest, by trial type.
+    pub task_events: BTreeMap<String, usize>,
     /// What is estimated of it.
     pub model: Model,
     /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
@@ -248,6 +250,9 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let name = with_space.split('_').filter(|part| !is_image_entity(part)).collect::<Vec<_>>().join("_");
 
     let (_, volumes) = nifti_file::read_grid(bold)?;
+    if volumes < 2 {
+        return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
+    }
     let sidecar_path = folder.join(format!("{with_space}{BOLD}.json"));
     let (tr_s, start_time_s) = timing(bold, &sidecar_path)?;
     let start_time_s = plan.first_level.slice_time_ref.map_or(start_time_s, |share| share * tr_s);
@@ -256,7 +261,7 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let mut raw = request.bids.join(format!("sub-{label}"));
     raw.extend(session.map(|session| format!("ses-{session}")));
     let events_path = raw.join("func").join(format!("{name}_events.tsv"));
-    let events = Events::read(&events_path)?;
+    let events = Events::read(&events_path)?.naming(models.models.images());
     shown(&events, &events_path, plan, models)?;
     let facts_path = events_path.with_extension("json");
     let facts = RunFacts::read(&facts_path)?;
@@ -264,30 +269,41 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
         check_facts(facts, &facts_path, tr_s, request, models)?;
         check_triggers(facts, volumes, request).map_err(|what| Error::misfit(&facts_path, what))?;
     }
+    if let Some(imported) = ImportFacts::read(&facts_path)? {
+        check_imported(&imported, &facts_path, tr_s, volumes, models)?;
+    }
     let emulated = facts.as_ref().is_some_and(|facts| facts.emulated);
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
-    let confounds = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
-    if volumes < 2 {
-        return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
-    }
+    let mut of_no_interest = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
+    let of_task: Vec<Event> = of_task(&events, plan, images).cloned().collect();
+    let mut task_events = BTreeMap::new();
+    of_task.iter().for_each(|event| *task_events.entry(event.trial_type.clone()).or_default() += 1);
+    of_no_interest.extend(task::columns(first_level.assumptions(), &of_task, &times_s));
     let wrong = |what| Error::Design { run: name.clone(), what };
-    let model = Model::new(first_level, images, &events.0, &confounds, &times_s).map_err(wrong)?;
+    let model = Model::new(first_level, images, &events.0, &of_no_interest, &times_s).map_err(wrong)?;
     let basis = match plan.searchlight.noise {
         None => Vec::new(),
         Some(_) => {
             let conditions = Condition::of_images(images, &events.0);
-            let design = Design::of(first_level.assumptions(), &conditions, &confounds, &times_s);
+            let design = Design::of(first_level.assumptions(), &conditions, &of_no_interest, &times_s);
             design.factored().map_err(wrong)?.vectors().to_vec()
         }
     };
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
     let mut files = vec![bold.clone(), mask.clone(), sidecar_path, confounds_path, events_path];
     files.extend(facts.map(|_| facts_path));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, model, basis, files })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, task_events, model, basis, files })
+}
+
+/// The events of the participant's task that are modelled: those that the plan does not ignore, unless the models call them an
+/// image.
+fn of_task<'a>(events: &'a Events, plan: &'a Plan, images: &'a [String]) -> impl Iterator<Item = &'a Event> {
+    let is_left_out = |event: &Event| plan.ignore.contains(&event.trial_type) || images.contains(&event.trial_type);
+    events.0.iter().filter(move |event| event.is_of_task() && !is_left_out(event))
 }
 
 /// The TR, and the time at which the first volume counts as taken.
@@ -348,27 +364,39 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     }
 }
 
-/// The error at the first line of the events with the trial type and hash of an event.
+/// The error at the first line of the events with the onset of an event.
 fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
     let table = Table::read(path)?;
-    let (name, sha256) = (table.column("trial_type")?, table.find("image_sha256"));
-    let is_it = |row: &usize| {
-        let same_hash =
-            sha256.is_none_or(|column| event.image_sha256.as_deref().is_none_or(|h| h == table.text(*row, column)));
-        table.text(*row, name) == event.trial_type && same_hash
-    };
+    let onset = table.column("onset")?;
+    let is_it = |row: &usize| table.number(*row, onset).is_ok_and(|onset_s| onset_s == Some(event.onset_s));
     Ok(match (0..table.len()).find(is_it) {
         Some(row) => table.error(row, what).into(),
         None => Error::misfit(path, what),
     })
 }
 
+/// Checks what the user said of a run whose events were imported.
+fn check_imported(
+    facts: &ImportFacts,
+    path: &Path,
+    tr_s: f64,
+    volumes: usize,
+    models: &ModelSource,
+) -> Result<(), Error> {
+    same_scan(path, "imported", facts.tr_s, tr_s)?;
+    same_set(path, &facts.image_set_sha256, models)?;
+    match facts.volumes {
+        Some(imported) if imported as usize != volumes => {
+            let what = format!("the run was imported as one of {imported} volumes, but its series has {volumes}");
+            Err(Error::misfit(path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks what the presenting program says about the run.
 fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
-    if (facts.tr_s - tr_s).abs() > SAME_TR_S {
-        let what = format!("the run was presented for a TR of {} s, but its series has one of {tr_s} s", facts.tr_s);
-        return Err(Error::misfit(path, what));
-    }
+    same_scan(path, "presented", facts.tr_s, tr_s)?;
     if facts.emulated && !request.allow_emulated {
         let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
                     try the analysis";
@@ -378,12 +406,23 @@ fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, mode
         let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
         return Err(Error::misfit(path, what));
     }
+    same_set(path, &facts.image_set_sha256, models)
+}
+
+fn same_scan(path: &Path, how: &str, tr_s: f64, of_series_s: f64) -> Result<(), Error> {
+    if (tr_s - of_series_s).abs() <= SAME_TR_S {
+        return Ok(());
+    }
+    let what = format!("the run was {how} for a TR of {tr_s} s, but its series has one of {of_series_s} s");
+    Err(Error::misfit(path, what))
+}
+
+fn same_set(path: &Path, shown_sha256: &str, models: &ModelSource) -> Result<(), Error> {
     match &models.origin {
-        Origin::ImageSet(set) if set.sha256() != facts.image_set_sha256 => Err(Error::misfit(
+        Origin::ImageSet(set) if set.sha256() != shown_sha256 => Err(Error::misfit(
             path,
             format!(
-                "the run showed the image set {:.8}…, but {} is {:.8}…: give the set that was shown",
-                facts.image_set_sha256,
+                "the run showed the image set {shown_sha256:.8}…, but {} is {:.8}…: give the set that was shown",
                 set.folder().display(),
                 set.sha256()
             ),

@@ -79,6 +79,8 @@ pub struct RunSummary {
     pub start_time_s: f64,
     /// The number of images shown.
     pub trials: usize,
+    /// How many events of the participant's task have a column of no interest, by trial type.
+    pub task_events: BTreeMap<String, usize>,
     /// The number of columns of its design.
     pub design_columns: usize,
     /// Whether its scanner was emulated.
@@ -176,6 +178,7 @@ impl Summary {
             tr_s: run.tr_s,
             start_time_s: run.start_time_s,
             trials: run.model.trials().len(),
+            task_events: run.task_events.clone(),
             design_columns: run.model.columns(),
             emulated: run.emulated,
         };

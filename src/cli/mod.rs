@@ -4,22 +4,29 @@
 mod analyze;
 #[cfg(feature = "present")]
 mod check;
-#[cfg(any(feature = "synthesize", feature = "present"))]
+#[cfg(any(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
+mod completions;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "present")]
 mod design;
 #[cfg(any(feature = "synthesize", feature = "analyze"))]
 mod executor;
+#[cfg(feature = "present")]
+mod export_psychopy;
 #[cfg(feature = "synthesize")]
 mod figures;
 #[cfg(feature = "synthesize")]
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod images;
+#[cfg(any(feature = "present", feature = "analyze"))]
+mod import_events;
+#[cfg(feature = "analyze")]
+mod power;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
@@ -69,11 +76,17 @@ enum Command {
     #[cfg(feature = "present")]
     Session(session::Arguments),
     #[cfg(feature = "present")]
+    ExportPsychopy(export_psychopy::Arguments),
+    #[cfg(feature = "present")]
     Recover(recover::Arguments),
     #[cfg(feature = "present")]
     Promote(promote::Arguments),
+    #[cfg(any(feature = "present", feature = "analyze"))]
+    ImportEvents(import_events::Arguments),
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
+    #[cfg(feature = "analyze")]
+    Power(power::Arguments),
     #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
@@ -84,6 +97,8 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    Completions(completions::CompletionArguments),
+    Man(completions::ManArguments),
     /// One task of a submission to a cluster, on its node.
     #[cfg(any(feature = "synthesize", feature = "analyze"))]
     #[command(hide = true)]
@@ -129,11 +144,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "present")]
         Command::Session(arguments) => session::run(arguments),
         #[cfg(feature = "present")]
+        Command::ExportPsychopy(arguments) => export_psychopy::run(arguments),
+        #[cfg(feature = "present")]
         Command::Recover(arguments) => recover::run(arguments),
         #[cfg(feature = "present")]
         Command::Promote(arguments) => promote::run(arguments),
+        #[cfg(any(feature = "present", feature = "analyze"))]
+        Command::ImportEvents(arguments) => import_events::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
+        #[cfg(feature = "analyze")]
+        Command::Power(arguments) => power::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
         #[cfg(feature = "analyze")]
@@ -144,6 +165,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]
         Command::ClusterTask(arguments) => executor::run_task(&arguments),
     }

@@ -3,6 +3,7 @@
 use crate::glm::basis::{Basis, product};
 use crate::glm::drift;
 use crate::glm::hrf::{self, Derivatives, Hrf};
+use crate::glm::task;
 use crate::study::Event;
 
 /// Columns are multiples of each other where the cosine of their angle is nearer to 1 than this.
@@ -56,7 +57,7 @@ pub struct Factored {
 }
 
 impl Condition {
-    /// For each image its events.
+    /// For each image (or trial type) its events.
     pub fn of_images(images: &[String], events: &[Event]) -> Vec<Condition> {
         let of_image = |image: &String| {
             let shown = events.iter().filter(|event| event.trial_type == *image);
@@ -64,47 +65,47 @@ impl Condition {
         };
         images.iter().map(of_image).collect()
     }
+
+    /// The names of its columns: the response's, then those of its derivatives.
+    pub fn column_names(&self, derivatives: Derivatives) -> Vec<String> {
+        let of_derivatives = derivatives.suffixes().iter().map(|suffix| format!("{}_{suffix}", self.name));
+        std::iter::once(self.name.clone()).chain(of_derivatives).collect()
+    }
 }
 
 impl Design {
-    /// The design of a run of volumes at `times_s` with SPM's canonical response: for each image its events, then confounds (a
-    /// name and a value for each volume), cosine drifts up to `high_pass_hz`, and a constant.
+    /// The design of a run of volumes at `times_s` with SPM's canonical response: for each image its events, then those of the
+    /// participant's task, cosine drifts up to `high_pass_hz`, and a constant.
     ///
     /// # Panics
     /// If there are fewer than two volumes.
-    pub fn new(
-        images: &[String],
-        events: &[Event],
-        confounds: Vec<(String, Vec<f64>)>,
-        high_pass_hz: f64,
-        times_s: &[f64],
-    ) -> Design {
+    pub fn new(images: &[String], events: &[Event], high_pass_hz: f64, times_s: &[f64]) -> Design {
         let assumptions =
             Assumptions { hrf: Hrf::Spm, derivatives: Derivatives::None, high_pass_hz, polynomial_order: 0 };
-        Design::of(assumptions, &Condition::of_images(images, events), &confounds, times_s)
+        let of_task = task::columns(assumptions, events, times_s);
+        Design::of(assumptions, &Condition::of_images(images, events), &of_task, times_s)
     }
 
-    /// The design of a run of volumes at `times_s`: the conditions convolved with the response, then confounds (a name and a
-    /// value for each volume), drifts, and a constant.
+    /// The design of a run of volumes at `times_s`: the conditions convolved with the response, then columns of no interest (a
+    /// name and a value for each volume), drifts, and a constant.
     ///
     /// # Panics
     /// If there are fewer than two volumes.
     pub fn of(
         assumptions: Assumptions,
         conditions: &[Condition],
-        confounds: &[(String, Vec<f64>)],
+        of_no_interest: &[(String, Vec<f64>)],
         times_s: &[f64],
     ) -> Design {
         let Assumptions { hrf, derivatives, high_pass_hz, polynomial_order } = assumptions;
         let volumes = times_s.len();
         let (mut names, mut columns) = (Vec::new(), Vec::new());
         for condition in conditions {
-            names.push(condition.name.clone());
-            names.extend(derivatives.suffixes().iter().map(|suffix| format!("{}_{suffix}", condition.name)));
+            names.extend(condition.column_names(derivatives));
             columns.extend(hrf::regressors(hrf, derivatives, &condition.events_s, times_s));
         }
-        for (name, values) in confounds {
-            assert_eq!(values.len(), volumes, "a confound's value for each volume");
+        for (name, values) in of_no_interest {
+            assert_eq!(values.len(), volumes, "a value for each volume");
             names.push(name.clone());
             columns.push(values.clone());
         }
@@ -136,7 +137,7 @@ impl Design {
         Ok((0..self.conditions).map(|condition| factored.estimator(&factored.response(condition))).collect())
     }
 
-    /// The columns of no interest: confounds, drifts, constant.
+    /// The columns of no interest: those given, drifts, constant.
     pub fn nuisance(&self) -> &[Vec<f64>] {
         &self.columns[self.step * self.conditions..]
     }

@@ -41,7 +41,7 @@ mod tests {
     fn two_images_and_a_constant_have_the_efficiency_of_the_textbook() {
         let times_s: Vec<f64> = (0..60).map(|t| 2.0 * f64::from(t)).collect();
         let events = [event(10.0, "a"), event(40.0, "a"), event(70.0, "b")];
-        let design = Design::new(&["a", "b"].map(String::from), &events, Vec::new(), 0.0, &times_s);
+        let design = Design::new(&["a", "b"].map(String::from), &events, 0.0, &times_s);
         let found = Efficiency::of(&design).unwrap();
         // With a constant, (X'X)^-1 of the images is the inverse of their sums of squares and products about the mean.
         let centred = |events_s: &[(f64, f64)]| {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn an_image_that_is_not_shown_leaves_no_efficiency() {
         let times_s: Vec<f64> = (0..60).map(|t| 2.0 * f64::from(t)).collect();
-        let design = Design::new(&["a", "b"].map(String::from), &[event(10.0, "a")], Vec::new(), 0.0, &times_s);
+        let design = Design::new(&["a", "b"].map(String::from), &[event(10.0, "a")], 0.0, &times_s);
         assert!(Efficiency::of(&design).unwrap_err().contains("\"b\""));
     }
 }

@@ -6,6 +6,7 @@ mod design;
 mod drift;
 mod efficiency;
 pub mod hrf;
+pub mod task;
 
 pub use basis::{Basis, product};
 pub use design::{Assumptions, Condition, Design, Factored};

@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::figures;
-use crate::glm::{self, Efficiency, hrf};
+use crate::glm::{self, Efficiency};
 use crate::present::error::Error;
 use crate::present::order::{self, Order, Trial};
 use crate::present::protocol::Protocol;
 use crate::present::timeline::{PlannedTrial, Timeline};
 use crate::study::bids::RunName;
-use crate::study::{self, Event, ImageSet, ONE_BACK, Output, Provenance, Seed, Stream, file};
+use crate::study::{self, Event, ImageSet, Output, Provenance, Seed, Stream, file};
 
 /// How many plain orders an order is compared with.
 const PLAIN_ORDERS: u32 = 20;
@@ -136,13 +136,7 @@ fn matrix(timeline: &Timeline, images: &[String], tr_s: f64, assumptions: Assump
     };
     let events: Vec<Event> = timeline.trials().iter().map(event).collect();
     let times_s: Vec<f64> = (0..timeline.volumes()).map(|volume| f64::from(volume) * tr_s).collect();
-    let repeats = events.iter().filter(|event| event.trial_type == ONE_BACK);
-    let repeats_s: Vec<(f64, f64)> = repeats.map(|event| (event.onset_s, event.duration_s)).collect();
-    let confounds = match repeats_s.is_empty() {
-        true => Vec::new(),
-        false => vec![(ONE_BACK.to_owned(), hrf::regressor(&repeats_s, &times_s))],
-    };
-    glm::Design::new(images, &events, confounds, 1.0 / assumptions.high_pass_s, &times_s)
+    glm::Design::new(images, &events, 1.0 / assumptions.high_pass_s, &times_s)
 }
 
 impl CarryOver {

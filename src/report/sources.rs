@@ -338,7 +338,7 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
     let mut runs = Vec::new();
     for path in bids::find_func(bids, &name.subject, "_events.tsv")? {
         let Some(run) = RunName::parse(&name_of(&path)).filter(|run| belongs(run, name)) else { continue };
-        let events = Events::read(&path)?;
+        let events = Events::read(&path)?.naming(set.models().images());
         let sidecar = path.with_extension("json");
         let facts = RunFacts::read(&sidecar)?;
         if let Some(facts) = &facts {

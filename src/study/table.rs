@@ -1,8 +1,11 @@
-//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing.
+//! Tab-separated tables with a header, as BIDS wants them: UTF-8, `n/a` for what is missing. What spreadsheets add is passed
+//! over: a byte order mark, carriage returns, empty lines.
 
 use std::path::{Path, PathBuf};
 
-use crate::study::{error::Error, file};
+use serde::{Deserialize, Serialize};
+
+use crate::study::{error::Error, file, nearest::slip_of};
 
 /// A table read from a file: every cell as text, each row as long as the header.
 #[derive(Clone, Debug)]
@@ -10,6 +13,30 @@ pub struct Table {
     path: PathBuf,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Where each row begins, the header being line 1.
+    lines: Vec<u64>,
+}
+
+/// What stands between the cells of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Separator {
+    /// As BIDS wants it; quotation marks are part of a cell.
+    Tab,
+    /// Cells may be quoted.
+    Comma,
+    /// Cells may be quoted.
+    Semicolon,
+}
+
+impl Separator {
+    fn character(self) -> char {
+        match self {
+            Separator::Tab => '\t',
+            Separator::Comma => ',',
+            Separator::Semicolon => ';',
+        }
+    }
 }
 
 impl Table {
@@ -20,9 +47,14 @@ impl Table {
 
     /// A table from the text of a TSV file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Table, Error> {
+        Table::parse_separated(path, text, Separator::Tab)
+    }
+
+    /// A table from the text of a file named `path`, whose cells are separated by something else than tabs.
+    pub fn parse_separated(path: &Path, text: &str, separator: Separator) -> Result<Table, Error> {
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(b'\t')
-            .quoting(false)
+            .delimiter(separator.character() as u8)
+            .quoting(separator != Separator::Tab)
             .flexible(true)
             .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
         let at = |line, what: String| Error::Line { path: path.into(), line, what };
@@ -34,16 +66,17 @@ impl Table {
         if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
             return Err(at(1, format!("column {:?} stands twice", twice.1)));
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut lines) = (Vec::new(), Vec::new());
         for record in reader.records() {
             let record = record.map_err(|e| at(e.position().map_or(0, |p| p.line()), e.to_string()))?;
+            let line = record.position().map_or(0, |p| p.line());
             if record.len() != header.len() {
-                let line = record.position().map_or(0, |p| p.line());
                 return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
             }
             rows.push(record.iter().map(str::to_owned).collect());
+            lines.push(line);
         }
-        Ok(Table { path: path.into(), header, rows })
+        Ok(Table { path: path.into(), header, rows, lines })
     }
 
     /// The file it was read from.
@@ -71,9 +104,13 @@ impl Table {
         self.header.iter().position(|name| name == column)
     }
 
-    /// Where a column stands; an error that names it and the file if there is none.
+    /// Where a column stands; an error that names it, the file and the nearest column if there is none.
     pub fn column(&self, column: &str) -> Result<usize, Error> {
-        self.find(column).ok_or_else(|| Error::content(&self.path, format!("column {column:?} is missing")))
+        self.find(column).ok_or_else(|| {
+            let near = slip_of(self.header.iter().map(String::as_str), column);
+            let hint = near.map(|found| format!("; the nearest is {found:?}")).unwrap_or_default();
+            Error::content(&self.path, format!("column {column:?} is missing{hint}"))
+        })
     }
 
     /// A cell as it is written.
@@ -100,7 +137,7 @@ impl Table {
 
     /// An error at a row.
     pub fn error(&self, row: usize, what: impl Into<String>) -> Error {
-        Error::Line { path: self.path.clone(), line: row as u64 + 2, what: what.into() }
+        Error::Line { path: self.path.clone(), line: self.lines[row], what: what.into() }
     }
 }
 
@@ -110,14 +147,28 @@ where
     R: IntoIterator<Item = C>,
     C: IntoIterator<Item = String>,
 {
-    let mut text = header.join("\t") + "\n";
+    write_separated(path, Separator::Tab, header, rows)
+}
+
+/// Like [`write()`], for a program that wants its cells separated by something else. No cell is quoted: one that would have to
+/// be is refused.
+pub fn write_separated<R, C>(path: &Path, separator: Separator, header: &[&str], rows: R) -> Result<(), Error>
+where
+    R: IntoIterator<Item = C>,
+    C: IntoIterator<Item = String>,
+{
+    let between = separator.character();
+    let joined = |cells: &[String]| cells.join(between.encode_utf8(&mut [0; 4]));
+    let mut text = joined(&header.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()) + "\n";
     for row in rows {
         let cells: Vec<String> = row.into_iter().collect();
         assert_eq!(cells.len(), header.len(), "a row as long as its header");
-        if let Some(cell) = cells.iter().find(|cell| cell.contains(['\t', '\n', '\r'])) {
+        let is_unfit =
+            |cell: &&String| cell.contains([between, '\n', '\r']) || separator != Separator::Tab && cell.contains('"');
+        if let Some(cell) = cells.iter().find(is_unfit) {
             return Err(Error::content(path, format!("{cell:?} cannot stand in a table")));
         }
-        text += &cells.join("\t");
+        text += &joined(&cells);
         text.push('\n');
     }
     file::write(path, text.as_bytes())
@@ -161,6 +212,33 @@ mod tests {
         assert_eq!(table.number(0, 0).unwrap(), Some(0.5));
         let message = table.number(1, 0).unwrap_err().to_string();
         assert!(message.contains("line 3") && message.contains("\"onset\"") && message.contains("soon"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_one_that_is_spelt_nearly_so() {
+        let table = read("onset\tduraton\n0.5\t1\n").unwrap();
+        let complaint = |column: &str| table.column(column).unwrap_err().to_string();
+        assert!(complaint("duration").ends_with("column \"duration\" is missing; the nearest is \"duraton\""));
+        assert!(complaint("trial_type").ends_with("column \"trial_type\" is missing"));
+    }
+
+    #[test]
+    fn a_line_is_that_of_the_file_whatever_stands_before_it() {
+        let text = "name,onset\n\n\"two\nlines, quoted\",1\n\nb,soon\n";
+        let table = Table::parse_separated(Path::new("log.csv"), text, Separator::Comma).unwrap();
+        assert_eq!(table.text(0, 0), "two\nlines, quoted");
+        let message = table.number(1, 1).unwrap_err().to_string();
+        assert!(message.starts_with("log.csv, line 6: "), "{message}");
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_passed_over_and_lines_are_those_of_the_file() {
+        let table = read("\u{feff}onset\tname\r\n\r\n0.5\ta\r\n\n\nsoon\tb\r\n").unwrap();
+        assert_eq!((table.header()[0].as_str(), table.len(), table.text(0, 1)), ("onset", 2, "a"));
+        let message = table.number(1, 0).unwrap_err().to_string();
+        assert!(message.contains("line 6"), "{message}");
+        let message = read("a\tb\r\n\r\n\r\n1\r\n").unwrap_err().to_string();
+        assert!(message.contains("line 4: expected 2 cells, found 1"), "{message}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use confounds::{Motion, read as read_confounds};
 pub use contrast::Contrast;
-pub use maps::write_contrasts;
+pub use maps::{units, write_contrasts};
 pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
@@ -72,8 +72,8 @@ pub struct Estimates {
 }
 
 impl Model {
-    /// The model of a run with volumes at `times_s`. Events that are none of the images are not modelled. An error message if
-    /// something is not determined.
+    /// The model of a run with volumes at `times_s`: its events that are of the images, and columns of no interest. An error
+    /// message if something is not determined.
     ///
     /// # Panics
     /// If there are fewer than two volumes.
@@ -81,7 +81,7 @@ impl Model {
         plan: &FirstLevel,
         images: &[String],
         events: &[Event],
-        confounds: &[(String, Vec<f64>)],
+        of_no_interest: &[(String, Vec<f64>)],
         times_s: &[f64],
     ) -> Result<Model, String> {
         let trials = Trial::all(images, events);
@@ -89,7 +89,7 @@ impl Model {
             Estimate::Lsa => single_trial::conditions(images, &trials),
             _ => Condition::of_images(images, events),
         };
-        let design = Design::of(plan.assumptions(), &conditions, confounds, times_s);
+        let design = Design::of(plan.assumptions(), &conditions, of_no_interest, times_s);
         let factored = design.factored()?;
         let columns = factored.columns();
         let contrasts: Vec<Vec<f64>> =
