@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
-use layerprint::analyze::Plan;
+use layerprint::analyze::compare::ComparisonPlan;
+use layerprint::analyze::{Extent, Plan};
 use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
 use layerprint::rsa::Rsm;
@@ -69,6 +70,19 @@ impl Study {
         let names = truth.to_str().unwrap().replace(".nii.gz", ".tsv");
         std::fs::write(names, "index\tname\n1\tconv1\n2\tconv2_reduce\n").unwrap();
         std::fs::write(study.path("plan.toml"), PLAN).unwrap();
+        study
+    }
+
+    /// The same with a second participant who has the same data.
+    fn of_two() -> Study {
+        let study = Study::new();
+        for folder in ["", "derivatives/fmriprep/"] {
+            for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
+                let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
+                std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
+                std::fs::write(copy, bytes).unwrap();
+            }
+        }
         study
     }
 
@@ -188,9 +202,24 @@ impl Study {
         command
     }
 
+    /// Leaves so many volumes in a run's series and rows in its confounds.
+    fn cut(&self, run: u32, volumes: usize) {
+        let (bold, mask) = (self.derived(run, "desc-preproc_bold.nii.gz"), self.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        series.data.truncate(volumes * voxels.len());
+        nifti_file::write_series(&bold, &voxels, &Series { volumes, ..series }, 0.0).unwrap();
+        self.write_confounds(run, volumes);
+    }
+
     /// Runs the analysis, which must fail with one line that says all of this, and leave no output.
     fn refuses(&self, says: &[&str]) {
-        let output = self.command().output().unwrap();
+        self.fails(self.command(), says);
+    }
+
+    /// The same of a command for it.
+    fn fails(&self, mut command: Command, says: &[&str]) {
+        let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{says:?} was accepted");
         let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -298,14 +327,7 @@ fn planted_layers_are_found_where_they_are() {
 
 #[test]
 fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_started_again() {
-    let study = Study::new();
-    for folder in ["", "derivatives/fmriprep/"] {
-        for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
-            let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
-            std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
-            std::fs::write(copy, bytes).unwrap();
-        }
-    }
+    let study = Study::of_two();
     let (bold, plan) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.path("plan.toml"));
     let whole = std::fs::read(&bold).unwrap();
     let failed = |says: &[&str]| {
@@ -348,6 +370,19 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     study.command().assert().success();
     replace(&study.derived(1, "desc-confounds_timeseries.tsv"), "\tunused", "\tidle");
     is_whole(failed(&["1 of 2", "another state of sub-01_task-layers_run-01_desc-confounds_timeseries.tsv"]));
+}
+
+#[test]
+fn how_far_all_participants_are_is_told_where_there_are_several() {
+    let study = Study::of_two();
+    let said = |label: &str| {
+        let output = study.command().arg("--participant-label").args(label.split(' ')).output().unwrap();
+        assert!(output.status.success());
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("01 02").contains("\nparticipants 2/2 in "));
+    assert!(!said("02").contains("participants"));
 }
 
 #[test]
@@ -445,6 +480,42 @@ fn one_thread_and_eight_write_the_same_bytes() {
 }
 
 #[test]
+fn any_processor_and_any_number_of_threads_write_the_same_bytes() {
+    let study = Study::new();
+    let residual = "[residual]\nreadings = [\"all_others\", \"partial\"]\nregress = \"ranks\"\n";
+    let permuted = format!("{PLAN}{residual}[permutations]\ncount = 50\nseed = 4\n");
+    let first_level =
+        PLAN.replace("[searchlight]", "noise = \"ar1\"\ncontrasts = { one = { image_01 = 1 } }\n[searchlight]");
+    let keys = "first_order = \"crossnobis\"\nnoise = \"shrinkage_diag\"\nmin_coverage";
+    let distances = first_level.replace("min_coverage", keys).replace("spearman", "kendalltaua");
+    for plan in [permuted, distances] {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        let mut written = Vec::new();
+        for instructions in ["portable", "avx2", "avx512"] {
+            for threads in ["1", "8"] {
+                let mut command = study.command();
+                command.env("LAYERPRINT_INSTRUCTIONS", instructions).args(["-j", threads]).assert().success();
+                written.push((instructions, threads, contents(&study.path("maps"))));
+                std::fs::remove_dir_all(study.path("maps")).unwrap();
+            }
+        }
+        for (instructions, threads, files) in &written[1..] {
+            for ((path, bytes), (_, of_one)) in files.iter().zip(&written[0].2) {
+                assert!(bytes == of_one, "{instructions}, {threads} threads: {}", path.display());
+            }
+            assert_eq!(files.len(), written[0].2.len());
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    for (name, found) in [("AVX2", is_x86_feature_detected!("avx2")), ("AVX-512", is_x86_feature_detected!("avx512f"))]
+    {
+        if !found {
+            println!("NOT TESTED: this processor has no {name}");
+        }
+    }
+}
+
+#[test]
 fn voxels_without_a_varying_signal_are_left_out_and_counted() {
     let study = Study::new();
     let (path, mask) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.derived(2, "desc-brain_mask.nii.gz"));
@@ -477,6 +548,114 @@ fn bad_settings_are_refused() {
     study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"rot_w\" is missing"]);
     std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"unused\"")).unwrap();
     study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 3", "\"unused\"", "missing"]);
+}
+
+/// The text of a table with another cell in a line (the header is line 1).
+fn with_cell(text: &str, line: usize, column: &str, cell: &str) -> String {
+    let place = text.lines().next().unwrap().split('\t').position(|name| name == column).unwrap();
+    let changed = |(number, row): (usize, &str)| {
+        let mut cells: Vec<&str> = row.split('\t').collect();
+        if number + 1 == line {
+            cells[place] = cell;
+        }
+        cells.join("\t") + "\n"
+    };
+    text.lines().enumerate().map(changed).collect()
+}
+
+#[test]
+fn broken_tables_are_refused_with_file_and_line() {
+    let study = Study::new();
+    let (events, confounds) = (study.raw(2, "events.tsv"), study.derived(1, "desc-confounds_timeseries.tsv"));
+    let refuses = |path: &Path, change: &dyn Fn(&str) -> String, says: &[&str]| {
+        let whole = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, change(&whole)).unwrap();
+        study.refuses(&[&[path.file_name().unwrap().to_str().unwrap()], says].concat());
+        std::fs::write(path, whole).unwrap();
+    };
+    let cell = |path: &Path, line: usize, column: &str, cell: &str, says: &[&str]| {
+        let change = |text: &str| with_cell(text, line, column, cell);
+        refuses(path, &change, &[&[format!(", line {line}: ").as_str()], says].concat());
+    };
+    for column in ["onset", "duration", "trial_type"] {
+        refuses(&events, &|text| with_cell(text, 1, column, "renamed"), &[&format!("column {column:?} is missing")]);
+    }
+    for path in [&events, &confounds] {
+        let header = std::fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned();
+        let (first, second) =
+            header.split_once('\t').map(|(first, rest)| (first, rest.split('\t').next().unwrap())).unwrap();
+        cell(path, 1, second, first, &[&format!("column {first:?} stands twice")]);
+        cell(path, 3, first, "soon", &[&format!("column {first:?}: \"soon\" is not a number")]);
+        cell(path, 4, first, "inf", &["\"inf\" is not a number"]);
+        cell(path, 5, first, "n/a", &[&format!("column {first:?}: a number is missing")]);
+        cell(path, 6, first, "", &["\"\" is not a number"]);
+        cell(path, 7, first, "1\t2", &["expected ", " cells, found "]);
+        refuses(path, &|text| text.trim_end().rsplit_once('\t').unwrap().0.into(), &[", line ", "expected ", "found "]);
+        refuses(path, &|_| String::new(), &["the table has no header"]);
+    }
+    cell(&events, 9, "duration", "-1", &["a duration below 0"]);
+    cell(&events, 9, "trial_type", "n/a", &["\"n/a\" is not among the 8 images"]);
+    refuses(&events, &|text| text.lines().next().unwrap().into(), &["there is no event in it"]);
+    refuses(&confounds, &|text| text.lines().next().unwrap().into(), &["each of the 90 volumes", "found 0"]);
+
+    // Two bytes that are no UTF-8: what a spreadsheet saves as "Unicode text" begins with them.
+    let whole = std::fs::read(&events).unwrap();
+    std::fs::write(&events, [&[0xff, 0xfe], whole.as_slice()].concat()).unwrap();
+    study.refuses(&["run-02_events.tsv", "UTF-8"]);
+    std::fs::write(&events, whole).unwrap();
+
+    // What a spreadsheet adds without harm.
+    for path in [&events, &confounds] {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"))).unwrap();
+    }
+    study.command().assert().success();
+}
+
+#[test]
+fn runs_that_are_too_short_or_without_a_signal_are_refused() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    // Drifts for 80 s.
+    study.cut(2, 40);
+    std::fs::write(&plan, PLAN.replace("0.0078125", "0.2")).unwrap();
+    study.refuses(&["the design of sub-01_task-layers_run-02", "columns but only 40 volumes"]);
+    std::fs::write(&plan, PLAN).unwrap();
+    study.cut(2, 12);
+    study.refuses(&["the design of sub-01_task-layers_run-02", "image \"image_08\" leaves no response"]);
+    study.cut(2, 1);
+    study.refuses(&["run-02_desc-preproc_bold.nii.gz", "expected a series of volumes, found 1"]);
+
+    let study = Study::new();
+    let (bold, mask) = (study.derived(1, "desc-preproc_bold.nii.gz"), study.derived(1, "desc-brain_mask.nii.gz"));
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let series = Series { tr_s: Some(TR_S), volumes: VOLUMES, data: vec![800.0; VOLUMES * voxels.len()] };
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    study.refuses(&["run-01_desc-brain_mask.nii.gz", "no voxel in it has a finite and varying time course"]);
+}
+
+/// The disk is full where a file gets no longer than so many bytes.
+#[cfg(unix)]
+#[test]
+fn on_a_full_disk_nothing_is_left_of_a_participant() {
+    use std::os::unix::process::CommandExt;
+
+    let study = Study::new();
+    // From the first file on, within the first map, and within the map of the responses.
+    for most_bytes in [0, 500, 8000] {
+        let mut command = study.command();
+        let limit = libc::rlimit { rlim_cur: most_bytes, rlim_max: most_bytes };
+        let limited = move || {
+            // SAFETY: both calls are allowed between fork and exec, and change the new process alone.
+            let (set, before) =
+                unsafe { (libc::setrlimit(libc::RLIMIT_FSIZE, &limit), libc::signal(libc::SIGXFSZ, libc::SIG_IGN)) };
+            if set == 0 && before != libc::SIG_ERR { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: it takes no lock and no memory.
+        unsafe { command.pre_exec(limited) };
+        study.fails(command, &["cannot write", "maps", "File too large"]);
+    }
+    study.command().assert().success();
 }
 
 #[test]
@@ -600,6 +779,8 @@ fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
         assert_eq!(about["Trials"].as_array().unwrap().len(), 2 * IMAGES);
         assert_eq!((&about["Units"], &about["FirstLevel"]["estimate"]), (&"percent".into(), &"lss".into()));
     }
+    let betas: Value = file::read_json(&map("desc-beta_statmap.json")).unwrap();
+    assert_eq!(betas["Units"], "percent");
     std::fs::remove_dir_all(study.path("maps")).unwrap();
 
     write("noise = \"ar1\"\ncontrasts = { ab = { image_01 = 1, image_02 = -1 } }");
@@ -814,6 +995,39 @@ fn cubes_distances_and_whitened_patterns_find_the_planted_layers() {
 }
 
 #[test]
+fn patterns_in_percent_are_whitened_by_noise_in_percent() {
+    let study = Study::new();
+    let keys = "signal = \"percent\"\nsmoothing_fwhm_mm = 3.0\n[searchlight]\nnoise = \"shrinkage_eye\"\n";
+    let analyzed = |plan: String| {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        study.command().assert().success();
+        let maps = ["conv1", "conv2reduce"].map(|layer| defined(&study, &format!("stat-spearman_desc-{layer}")));
+        let summary = summary(&study.maps(), "sub-01_task-layers");
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        (maps, summary)
+    };
+    let (_, smoothed) = analyzed(PLAN.replace("[searchlight]\n", keys));
+    for region in smoothed["recovery"].as_array().unwrap() {
+        assert!(region["share"].as_f64().unwrap() > 0.7, "{region}");
+    }
+
+    // Percent do not know how strongly the coil sees a voxel; what is shrunk towards one variance does. Powers of two, so that nothing is rounded.
+    let percent = PLAN.replace("[searchlight]\n", &keys.replace("smoothing_fwhm_mm = 3.0\n", ""));
+    let (before, _) = analyzed(percent.clone());
+    for run in 1..=2 {
+        let (bold, mask) =
+            (study.derived(run, "desc-preproc_bold.nii.gz"), study.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        let gain = |at: usize| (1 << (at % voxels.len() % 4)) as f32;
+        series.data.iter_mut().enumerate().for_each(|(at, value)| *value *= gain(at));
+        nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    }
+    assert!(analyzed(percent.clone()).0 == before);
+    assert!(analyzed(percent.replace("signal = \"percent\"\n", "")).0 != before);
+}
+
+#[test]
 fn choices_that_do_not_go_together_are_refused() {
     let study = Study::new();
     let plan = study.path("plan.toml");
@@ -836,9 +1050,26 @@ fn choices_that_do_not_go_together_are_refused() {
 
 #[test]
 fn plans_that_come_with_the_project_are_sound() {
-    for name in ["demo", "haxby2001", "inherited"] {
-        Plan::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name).join("plan.toml")).unwrap();
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let plan = |name: &str| Plan::read(&experiments.join(name)).unwrap();
+    plan("demo/plan.toml");
+    plan("haxby2001/plan.toml");
+    plan("haxby2001/crossnobis.toml");
+    let study = plan("googlenet-16/plan.toml");
+    let inherited = plan("inherited/plan.toml");
+    let set = ImageSet::load(&experiments.join("googlenet-16")).unwrap();
+    for layer in study.group.unwrap().contrasts.iter().flatten() {
+        assert!(set.models().layers().contains(layer), "{layer} is no layer of the set");
     }
+    // What is known of the authors' earlier study.
+    assert_eq!(inherited.first_level.smoothing_fwhm_mm, Some(3.0));
+    assert_eq!(inherited.first_level.high_pass_hz, 0.01);
+    assert_eq!(serde_json::to_value(inherited.first_level.derivatives).unwrap(), "time");
+    assert_eq!(inherited.searchlight.extent, Extent::CubeVoxels(5));
+    let group = inherited.group.unwrap();
+    assert!(group.fisher_z && group.cluster_t.is_some() && group.tfce.is_none());
+    let comparison = ComparisonPlan::read(&experiments.join("googlenet-16/comparison.toml")).unwrap();
+    assert_eq!(serde_json::to_value(comparison).unwrap()["residual_reading"], "all_others");
 }
 
 /// The real data beside the project, analyzed with a plan of `experiments/haxby2001`: the folder with the maps. `None`, said
