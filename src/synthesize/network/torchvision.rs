@@ -164,7 +164,7 @@ mod tests {
         let refused = |change: &dyn Fn(&mut HashMap<String, Array>)| {
             let mut tensors = state_dict();
             change(&mut tensors);
-            decode(&tensors).err().expect("an error")
+            decode(&tensors).expect_err("an error")
         };
         let text = refused(&|tensors| drop(tensors.remove("inception4c.branch3.1.bn.running_mean")));
         assert!(text.contains("tensor inception4c.branch3.1.bn.running_mean is missing"), "{text}");
