@@ -10,7 +10,7 @@ use assert_cmd::assert::OutputAssertExt;
 use layerprint::analyze::Plan;
 use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
-use layerprint::rsa::{Rsm, pairs};
+use layerprint::rsa::Rsm;
 use layerprint::study::{
     Event, Events, Fault, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord,
     Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
@@ -754,6 +754,9 @@ fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
         let expected = effect.data[voxel] / variance.data[voxel].sqrt();
         assert!((t.data[voxel] - expected).abs() < 1e-4 * expected.abs());
     }
+    let betas: Value = file::read_json(&map("desc-beta_statmap.json")).unwrap();
+    assert_eq!(betas["Description"], "Response to each image, averaged over runs; one volume an image");
+    assert_eq!((&betas["Units"], &betas["FirstLevel"]["noise"]), (&"arbitrary".into(), &"ar1".into()));
     let about: Value = file::read_json(&map("contrast-ab_stat-t_statmap.json")).unwrap();
     assert_eq!((&about["Weights"]["image_02"], &about["FirstLevel"]["noise"]), (&Value::from(-1.0), &"ar1".into()));
     assert!(about["DegreesOfFreedom"].as_f64().unwrap() > 100.0);
@@ -864,7 +867,7 @@ fn permutations_find_the_planted_layers_and_readings_have_maps_of_their_own() {
         for reading in ["allothers", "symmetric", "partial"] {
             assert_eq!(map(reading).len(), found.len());
         }
-        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfwelayers"));
+        let (p, fwe, over_layers) = (map("p"), map("pfwe"), map("pfweall"));
         assert_eq!([p.len(), fwe.len(), over_layers.len()], [found.len(); 3]);
         for at in 0..found.len() {
             assert!(1.0 / 201.0 - 1e-6 <= p[at] && p[at] <= fwe[at] && fwe[at] <= over_layers[at]);
@@ -1013,38 +1016,113 @@ fn plans_that_come_with_the_project_are_sound() {
     }
 }
 
-/// Models for the categories of Haxby et al. 2001 that need no measurement.
-fn haxby_models() -> Models {
+/// The real data beside the project, analyzed with a plan of `experiments/haxby2001`: the folder with the maps. `None`, said
+/// aloud, where there are no such data.
+fn haxby(out: &Path, plan: &str, options: &[&str]) -> Option<PathBuf> {
+    let Some(shared) = common::shared() else {
+        eprintln!("skipped: there is no real data beside the project");
+        return None;
+    };
+    let experiment = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/haxby2001");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+    command.arg("analyze").arg(shared.join("fmri/haxby2001")).arg(out).arg("participant").args(options);
+    command.arg("--plan").arg(experiment.join(plan)).arg("--models").arg(experiment.join("models.tsv"));
+    command.assert().success();
+    Some(out.join("sub-001/func"))
+}
+
+/// The rows of a table that `tests/reference/haxby2001.py` wrote, each with the names of its columns.
+fn expected(name: &str) -> Vec<Vec<(String, String)>> {
+    rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/haxby2001_{name}.tsv")))
+}
+
+fn rows(path: &Path) -> Vec<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines = text.lines().map(|line| line.split('\t').map(String::from));
+    let header: Vec<String> = lines.next().unwrap().collect();
+    lines.map(|line| header.iter().cloned().zip(line).collect()).collect()
+}
+
+fn number(cell: &str) -> f64 {
+    if cell == "n/a" { f64::NAN } else { cell.parse().unwrap() }
+}
+
+/// Whether two numbers are the same to `share` of them and 1e-9 beside it, or both are missing.
+fn is_same(found: f64, expected: f64, share: f64) -> bool {
+    (found.is_nan() && expected.is_nan()) || (found - expected).abs() <= share * expected.abs() + 1e-9
+}
+
+/// Holds the maps in a folder to the numbers of other tools, as far as single precision goes; how many were compared.
+fn assert_maps_are(func: &Path, name: &str) -> usize {
+    let rows = expected(name);
     let names = ["bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe"];
-    // Animate; how much of a place it is; how large it is in the world.
-    let features: [[f64; 8]; 3] = [
-        [0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-        [0.0, -1.0, 0.5, -1.0, 2.0, 0.0, 0.0, 0.0],
-        [0.3, 0.5, 1.0, 0.3, 10.0, 0.2, 0.0, 0.35],
-    ];
-    let rsm =
-        |values: [f64; 8]| Rsm::from_upper(8, pairs(8).map(|(i, j)| -(values[i] - values[j]).abs()).collect()).unwrap();
-    let layers = ["animacy", "place", "size"].map(|name| Layer::new(name).unwrap()).to_vec();
-    Models::new(names.map(String::from).to_vec(), layers, features.map(rsm).to_vec())
+    let mut compared = 0;
+    for column in 3..rows[0].len() {
+        let (map, image) = rows[0][column].0.split_once(' ').unwrap_or((&rows[0][column].0, names[0]));
+        let path = func.join(format!("sub-001_task-objectviewing_{map}_statmap.nii.gz"));
+        let (grid, _) = nifti_file::read_grid(&path).unwrap();
+        let whole = Mask::new(grid.clone(), (0..grid.len()).collect());
+        let series = nifti_file::read_series(&path, &whole, &path).unwrap();
+        let volume = names.iter().position(|name| *name == image).unwrap();
+        for row in &rows {
+            let voxel = grid.index([0, 1, 2].map(|axis| row[axis].1.parse().unwrap()));
+            let (found, expected) = (f64::from(series.data[volume * grid.len() + voxel]), number(&row[column].1));
+            assert!(is_same(found, expected, 6.0e-8), "{map} {image}, voxel {voxel}: {found} for {expected}");
+            compared += usize::from(!expected.is_nan());
+        }
+    }
+    compared
+}
+
+#[test]
+fn maps_of_real_data_are_those_of_nilearn_rsatoolbox_and_scipy() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &[]) else { return };
+    // Two contrasts and eight responses at 49 voxels. At the 45 of them whose sphere is large enough four models by three
+    // readings, three kinds of p values of two readings, and the reliability.
+    assert_eq!(assert_maps_are(&func, "maps"), 49 * (2 * 4 + 8) + 45 * (4 * 3 + 4 * 3 * 2 + 3));
+    let Some(func) = haxby(&folder.path().join("crossnobis"), "crossnobis.toml", &[]) else { return };
+    assert_eq!(assert_maps_are(&func, "crossnobis"), 45 * (4 + 1));
+}
+
+#[test]
+fn regions_of_real_data_have_the_similarities_and_exact_p_values_of_scipy_and_rsatoolbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(shared) = common::shared() else { return };
+    let mask = "derivatives/fmriprep/sub-001/func/sub-001_task-objectviewing_run-01_desc-brain_mask.nii.gz";
+    let (grid, _) = nifti_file::read_grid(&shared.join("fmri/haxby2001").join(mask)).unwrap();
+    let halves: Vec<i16> = (0..grid.len()).map(|voxel| if grid.voxel(voxel)[0] < 20 { 1 } else { 2 }).collect();
+    let atlas = folder.path().join("halves.nii.gz");
+    nifti_file::write_labels(&atlas, &grid, &halves).unwrap();
+    std::fs::write(folder.path().join("halves.tsv"), "index\tname\n1\tleft\n2\tright\n").unwrap();
+    let options = ["--regions", atlas.to_str().unwrap()];
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &options) else { return };
+    let mut compared = 0;
+    for (name, keys) in [("similarity", 3), ("reliability", 1)] {
+        let found = rows(&func.join(format!("sub-001_task-objectviewing_desc-regions_{name}.tsv")));
+        let expected = expected(name);
+        assert_eq!(found.len(), expected.len());
+        for expected in &expected {
+            let is_it = |row: &&Vec<(String, String)>| expected[..keys].iter().all(|key| row.contains(key));
+            let row = found.iter().find(is_it).unwrap();
+            for (column, value) in &expected[keys..] {
+                let found = &row.iter().find(|(name, _)| name == column).unwrap().1;
+                assert!(is_same(number(found), number(value), 0.0), "{row:?}: {column} should be {value}");
+                compared += usize::from(value != "n/a");
+            }
+        }
+    }
+    // Of 2 regions and 4 models: similarities by 3 readings, p values of 2; and 3 figures of reliability.
+    assert_eq!(compared, 2 * 4 * (3 + 2 * 3) + 2 * 3);
 }
 
 #[test]
 fn real_data_give_finite_maps_with_the_affine_of_the_series() {
-    let Some(shared) = common::shared() else {
-        eprintln!("skipped: there is no real data beside the project");
-        return;
-    };
-    let haxby = shared.join("fmri/haxby2001");
     let folder = tempfile::tempdir().unwrap();
-    let (models, maps) = (folder.path().join("models.tsv"), folder.path().join("maps"));
-    haxby_models().write(&models).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
-    command.arg("analyze").arg(&haxby).arg(&maps).arg("participant").arg("--models").arg(&models);
-    command.arg("--plan").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/haxby2001/plan.toml"));
-    command.assert().success();
+    let Some(func) = haxby(&folder.path().join("maps"), "plan.toml", &[]) else { return };
+    let haxby = common::shared().unwrap().join("fmri/haxby2001");
 
     let stem = "sub-001_task-objectviewing";
-    let func = maps.join("sub-001/func");
     let summary = summary(&func, stem);
     assert_eq!(summary["runs"].as_array().unwrap().len(), 12);
     assert_eq!((&summary["mask_voxels"], &summary["unusable_voxels"]), (&530.into(), &0.into()));
@@ -1058,7 +1136,7 @@ fn real_data_give_finite_maps_with_the_affine_of_the_series() {
 
     let bold = haxby.join(format!("derivatives/fmriprep/sub-001/func/{stem}_run-01_desc-preproc_bold.nii.gz"));
     let (grid, _) = nifti_file::read_grid(&bold).unwrap();
-    for label in ["animacy", "place", "size"] {
+    for label in ["animacy", "face", "house", "place"] {
         let map =
             nifti_file::read_volume(&func.join(format!("{stem}_stat-spearman_desc-{label}_statmap.nii.gz"))).unwrap();
         assert_eq!(map.grid, grid);
@@ -1083,7 +1161,7 @@ fn nibabel_agrees(bold: &Path, func: &Path) {
 import sys, glob, numpy, nibabel
 bold = nibabel.load(sys.argv[1])
 maps = sorted(glob.glob(sys.argv[2] + "/*.nii.gz"))
-assert len(maps) == 13, maps
+assert len(maps) == 51, maps
 for name in maps:
     image = nibabel.load(name)
     assert (image.affine == bold.affine).all(), (name, image.affine, bold.affine)
@@ -1095,4 +1173,53 @@ for name in maps:
     assert numpy.isfinite(values).any() and numpy.isnan(values).any() == kind, name
 "#;
     Command::new("python3").args(["-c", script]).arg(bold).arg(func).env("PYTHONPATH", python).assert().success();
+}
+
+#[test]
+fn a_run_of_another_program_gives_the_same_maps_by_the_names_of_its_files_and_imported() {
+    let study = Study::new();
+    let analyzed = |name: &str| {
+        study.command().assert().success();
+        std::fs::rename(study.path("maps"), study.path(name)).unwrap();
+        let map = study.path(name).join("sub-01/func/sub-01_task-layers_stat-spearman_desc-conv1_statmap.nii.gz");
+        std::fs::read(map).unwrap()
+    };
+    let as_presented = analyzed("presented");
+    let tables = [1, 2].map(|run| {
+        let events = Events::read(&study.raw(run, "events.tsv")).unwrap();
+        std::fs::remove_file(study.raw(run, "events.json")).unwrap();
+        let row = |event: &Event| {
+            let kind = if event.stim_file.is_some() { "picture" } else { "null" };
+            let file = event.stim_file.as_deref().unwrap_or("n/a");
+            format!("{}\t{}\t{kind}\t{file}\n", event.onset_s, event.duration_s)
+        };
+        format!("onset\tduration\ttrial_type\tstim_file\n{}", events.0.iter().map(row).collect::<String>())
+    });
+    for (run, table) in (1..).zip(&tables) {
+        std::fs::write(study.raw(run, "events.tsv"), table).unwrap();
+    }
+    assert!(analyzed("by_file") == as_presented);
+    // One trial type is the name of an image, so that the others are no images.
+    replace(&study.raw(2, "events.tsv"), "picture\tset/image_04.png", "image_04\tset/image_04.png");
+    study.refuses(&["run-02_events.tsv, line ", "\"picture\" is not among the 8 images", "`ignore`"]);
+
+    let import = |more: &[&str]| {
+        for (run, table) in (1..).zip(&tables) {
+            std::fs::write(study.path(format!("run{run}.tsv")), table).unwrap();
+            for ending in ["events.tsv", "events.json"] {
+                let _ = std::fs::remove_file(study.raw(run, ending));
+            }
+        }
+        std::fs::write(study.path("mapping.toml"), "[trial_types]\npicture = \"image\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.current_dir(study.folder.path());
+        command.args("import-events run1.tsv run2.tsv --images set --out . --sub 01 --task layers".split(' '));
+        command.args("--mapping mapping.toml --measured-by another".split(' ')).args(more).assert().success();
+    };
+    import(&["--tr", "1.5"]);
+    study.refuses(&["run-01_events.json", "imported for a TR of 1.5 s", "2 s"]);
+    import(&["--tr", "2", "--volumes", "80"]);
+    study.refuses(&["run-01_events.json", "one of 80 volumes, but its series has 90"]);
+    import(&["--tr", "2", "--volumes", "90"]);
+    assert!(analyzed("imported") == as_presented);
 }

@@ -2,6 +2,11 @@
 //! input.
 #![cfg(feature = "analyze")]
 
+#[path = "common/bids.rs"]
+mod bids;
+#[path = "common/python.rs"]
+mod python;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -342,4 +347,24 @@ fn other_participants_are_drawn_apart() {
     stdout_of(study.compare("maps natural"));
     let comparison: Value = file::read_json(&study.path("comparison/comparison.json")).unwrap();
     assert_eq!((&comparison["paired"], comparison["statements"].as_array().unwrap().len()), (&false.into(), 1));
+}
+
+#[test]
+fn the_bids_validator_has_nothing_to_say_about_maps_of_a_group() {
+    let study = Study::new();
+    stdout_of(study.group(&[]));
+    let Some((issues, files)) = bids::issues(&study.path("maps")) else { return };
+    assert_eq!(issues, [] as [Value; 0]);
+    assert!(files > 3, "{files} files");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_snippet_of_a_group_runs_as_it_stands_on_the_page_on_python() {
+    let study = Study::new();
+    stdout_of(study.group(&[]));
+    std::fs::create_dir_all(study.path("study/derivatives")).unwrap();
+    std::os::unix::fs::symlink(study.path("maps"), study.path("study/derivatives/layerprint")).unwrap();
+    let run = python::run_snippets(study.folder.path(), |title| title.contains("group"));
+    eprintln!("{run} snippets of docs/python.md were run");
 }

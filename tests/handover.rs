@@ -1,11 +1,18 @@
 //! Planted geometry goes in at one end and is found, at the right voxels, at the other; and what is wrong with a handover
 //! is said in one line.
 
+#[path = "common/bids.rs"]
+mod bids;
+#[path = "common/python.rs"]
+mod python;
+
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use layerprint::brain::nifti_file;
 use layerprint::rsa::Rsm;
+use layerprint::study::table::Table;
 use layerprint::study::{
     Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
     Provenance, RunFacts, Seed, Stream, TriggerFacts, Verdict, Weights, file,
@@ -151,6 +158,67 @@ fn planted_regions_are_found_where_they_were_planted() {
 }
 
 #[test]
+fn the_bids_validator_has_nothing_to_say_about_a_simulated_study_and_its_maps() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    for (dataset, least) in [("study/derivatives/fmriprep", 9), ("study/derivatives/simulation", 5), ("maps", 5)] {
+        let Some((issues, files)) = bids::issues(&study.path(dataset)) else { return };
+        assert_eq!(issues, [] as [serde_json::Value; 0], "{dataset}");
+        assert!(files >= least, "{dataset}: {files} files");
+    }
+}
+
+#[test]
+fn every_column_and_key_that_is_written_stands_on_the_page_of_formats() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats.md")).unwrap();
+    // What stands between backquotes, in words.
+    let code = page.split('`').skip(1).step_by(2);
+    let is_no_letter = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let documented: HashSet<&str> = code.flat_map(|code| code.split(is_no_letter)).collect();
+    let layers: HashSet<&str> = ["conv1", "conv2_reduce", "3a"].into();
+    let (mut folders, mut names) = (vec![study.folder.path().to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            let written: Vec<String> = match ending.as_str() {
+                _ if path.is_dir() => {
+                    folders.push(path);
+                    continue;
+                }
+                "tsv" => Table::read(&path).unwrap().header().to_vec(),
+                "json" => {
+                    let content: serde_json::Map<String, serde_json::Value> = file::read_json(&path).unwrap();
+                    let told = content.get("Layerprint").and_then(|told| told.as_object());
+                    content.keys().chain(told.into_iter().flatten().map(|(key, _)| key)).cloned().collect()
+                }
+                _ => continue,
+            };
+            for name in written.iter().map(String::as_str).filter(|name| !layers.contains(name)) {
+                assert!(documented.contains(name), "{name:?} of {} is not in docs/formats.md", path.display());
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 100, "{names} names were looked at");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_snippets_of_the_page_on_python_run_as_they_stand_there() {
+    let study = Study::new();
+    study.simulate().success();
+    study.analyze().success();
+    std::os::unix::fs::symlink(study.path("set"), study.path("my-set")).unwrap();
+    std::os::unix::fs::symlink(study.path("maps"), study.path("study/derivatives/layerprint")).unwrap();
+    let run = python::run_snippets(study.folder.path(), |title| !title.contains("group"));
+    eprintln!("{run} snippets of docs/python.md were run");
+}
+
+#[test]
 fn the_same_seed_makes_the_same_brain() {
     let (one, other) = (Study::new(), Study::new());
     one.simulate().success();
@@ -163,6 +231,41 @@ fn the_same_seed_makes_the_same_brain() {
         let read = |study: &Study| std::fs::read(study.path("study/derivatives").join(name)).unwrap();
         assert!(read(&one) == read(&other), "{name} differs");
     }
+}
+
+#[test]
+fn participants_are_found_one_by_one_where_each_has_its_regions() {
+    let study = Study::new();
+    let text = std::fs::read_to_string(study.path("simulation.toml")).unwrap();
+    let more = "[participants]\ncount = 3\nshift_sd_mm = 6.0\nlog_radius_sd = 0.1\n";
+    std::fs::write(study.path("simulation.toml"), format!("{text}{more}")).unwrap();
+    study.simulate().success();
+    study.analyze().success();
+
+    let events =
+        |sub| Events::read(&study.path(&format!("study/sub-{sub}/func/sub-{sub}_task-layers_run-02_events.tsv")));
+    let (shown, exchanged) = (events("01").unwrap(), events("03").unwrap());
+    assert!(shown.0.iter().zip(&exchanged.0).all(|(a, b)| a.onset_s == b.onset_s));
+    assert!(shown != exchanged);
+    let facts = study.path("study/sub-03/func/sub-03_task-layers_run-02_events.json");
+    assert!(RunFacts::read(&facts).unwrap().unwrap().more["images_exchanged_from"] == "sub-01");
+
+    let mut truths = Vec::new();
+    for sub in ["01", "02", "03"] {
+        let func =
+            |root: &str, ending: &str| study.path(&format!("{root}/sub-{sub}/func/sub-{sub}_task-layers_{ending}"));
+        let truth = nifti_file::read_volume(&func("study/derivatives/simulation", "desc-truth_dseg.nii.gz")).unwrap();
+        let found = nifti_file::read_volume(&func("maps", "desc-bestlayer_dseg.nii.gz")).unwrap();
+        for layer in [1.0, 2.0, 3.0] {
+            let region: Vec<usize> = (0..truth.data.len()).filter(|&v| truth.data[v] == layer).collect();
+            let right = region.iter().filter(|&&v| found.data[v] == layer).count();
+            assert!(right as f64 > 0.8 * region.len() as f64, "sub-{sub}, layer {layer}: {right} of {}", region.len());
+        }
+        truths.push(truth.data);
+    }
+    assert!(truths[0] != truths[1] && truths[1] != truths[2]);
+    // Once more: nothing is overwritten.
+    assert!(stderr_of(study.simulate().failure()).contains("sub-01 exists already"));
 }
 
 #[test]

@@ -10,7 +10,8 @@ use layerprint::rsa::{Rsm, SecondOrder, pair_count};
 use layerprint::study::bids::{self, RunName};
 use layerprint::study::{
     Event, Events, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord, OnsetSource,
-    Provenance, RunFacts, Seed, SynthesisRecord, TriggerFacts, Verdict, Weights, file,
+    PowerFigures, Predictor, Provenance, RunFacts, Seed, SelectionRecord, SynthesisRecord, TriggerFacts, Verdict,
+    ViewFigures, Weights, file, table::Table,
 };
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
@@ -33,11 +34,19 @@ struct Kind {
     hostile: bool,
     /// Whether the events come from layerprint, with everything that it writes.
     presented: bool,
+    /// Whether the set was measured under views and its power simulated, and its images were chosen from others.
+    evaluated: bool,
     participants: usize,
 }
 
-const DEMO: Kind =
-    Kind { simulated: true, weights: Weights::Trained, hostile: false, presented: true, participants: 1 };
+const DEMO: Kind = Kind {
+    simulated: true,
+    weights: Weights::Trained,
+    hostile: false,
+    presented: true,
+    evaluated: true,
+    participants: 1,
+};
 
 struct Study {
     root: tempfile::TempDir,
@@ -102,11 +111,33 @@ fn write_set(folder: &Path, kind: Kind) {
     let models = Models::new(names, layers(), LAYERS.map(|_| rsm()).to_vec());
     let note = if kind.hostile { "<script>" } else { "as used" };
     let recipe = format!("steps = 300\nlearning_rate = 0.05\nnote = {note:?}\n\n[transform]\nshift_px = 8\n");
+    let mut figures = Figures::of(&models);
+    if kind.evaluated {
+        figures.views = vec![
+            view("shifted_blur", true, 0.9, 1.0),
+            view("half_size", true, 0.61, 0.75),
+            view("grey", false, 0.2, 0.1),
+        ];
+        figures.power = vec![PowerFigures {
+            predictor: Predictor::Residual,
+            noise_sd: 4.0,
+            own_z: 0.321,
+            other_z: 0.045,
+            right: 0.875,
+            off_target: 0.25,
+        }];
+    }
+    let selection = SelectionRecord {
+        candidates: 40,
+        seed: Seed(3),
+        objective: toml::from_str("distinct = 1.0").unwrap(),
+        value: 0.125,
+    };
     let manifest = Manifest {
         size_px: [64, 64],
         provenance: Provenance::here(),
         network: NetworkRecord { name: "GoogLeNet".into(), weights: kind.weights, weights_sha256: "ab".repeat(32) },
-        figures: Figures::of(&models),
+        figures,
         synthesis: Some(SynthesisRecord {
             seed: Seed(7),
             device: "cpu".into(),
@@ -117,10 +148,27 @@ fn write_set(folder: &Path, kind: Kind) {
             trials: Vec::new(),
             recipe: toml::from_str(&recipe).unwrap(),
         }),
-        selection: None,
+        selection: kind.evaluated.then_some(selection),
         images,
     };
     ImageSet::write(folder, &manifest, &models).unwrap();
+}
+
+/// A view under which every layer but the first keeps a little more.
+fn view(name: &str, judged: bool, keep_min: f64, identified: f64) -> ViewFigures {
+    let keep: Vec<f64> = (0..12).map(|k| keep_min + 0.005 * f64::from(k)).collect();
+    ViewFigures {
+        name: name.into(),
+        judged,
+        used_by_ascent: None,
+        mean_abs: 0.1,
+        max_abs: 0.3,
+        spearman_mean_abs: 0.1,
+        keep_min,
+        keep_mean: keep_min + 0.0275,
+        identified,
+        keep,
+    }
 }
 
 /// A picture of a few waves.
@@ -164,6 +212,10 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
         let more = json!({
             "ending": "complete",
             "seed": 11,
+            "responses": { "presses": 9, "score": {
+                "targets": 8, "hits": 7, "misses": 1, "false_alarms": 2, "without_target": 60, "d_prime": 2.75,
+                "corrected_hit_rate": 0.625, "mean_response_time_s": 0.512,
+            } },
             "display": { "refresh_hz": 60.0, "screen_px": [1920, 1080] },
             "protocol": { "soa_s": 4.0, "note": if kind.hostile { HOSTILE } else { "as used" } },
         });
@@ -273,13 +325,78 @@ fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind:
     }
     let summary = json!({
         "participant": name.subject.to_string(), "task": "layers", "runs": [{ "name": "sub-01_task-layers_run-01", "volumes": 150, "tr_s": 2.0 }],
-        "plan": { "radius_mm": 9.0, "similarity": "pearson", "confounds": ["trans_x", "trans_y"] },
+        "plan": {
+            "task": "layers",
+            "first_level": {
+                "hrf": "glover", "derivatives": "none", "high_pass_hz": 0.0078125, "confounds": ["trans_x", "trans_y"],
+                "noise": "ols", "estimate": "image",
+            },
+            "searchlight": { "radius_mm": 9.0, "first_order": "pearson", "second_order": "spearman" },
+        },
         "radius_mm": 9.0, "full_sphere_voxels": 57, "centres": brain.len(), "undefined_centres": 0,
         "second_order": "spearman", "layers": figures,
         "recovery": if kind.simulated { Value::from(recovery) } else { Value::Null },
         "image_set_sha256": set_hash, "emulated": kind.simulated, "voxel_size_mm": [4.0, 4.0, 4.0],
     });
     file::write_json(&name.func(maps, "desc-searchlight_summary.json"), &summary).unwrap();
+}
+
+/// A group analysis beside the maps: conv1 is the best in the back half of the brain, 5b in the front half, there surely so.
+fn write_group(maps: &Path, set_hash: &str) {
+    let folder = maps.join("group");
+    fs::create_dir_all(&folder).unwrap();
+    let path = |ending: &str| folder.join(format!("task-layers_{ending}"));
+    let brain: Vec<usize> = (0..GRID.len()).filter(|&index| in_brain(GRID.voxel(index))).collect();
+    let is_back = |index: usize| GRID.voxel(index)[1] < 22;
+    let labels = |value: &dyn Fn(usize) -> i16| {
+        let mut labels = vec![0; GRID.len()];
+        brain.iter().for_each(|&index| labels[index] = value(index));
+        labels
+    };
+    let values = |value: &dyn Fn(usize) -> f32| {
+        let mut values = vec![f32::NAN; GRID.len()];
+        brain.iter().for_each(|&index| values[index] = value(index));
+        Volume { grid: GRID, data: values }
+    };
+    nifti_file::write_labels(&path("desc-group_mask.nii.gz"), &GRID, &labels(&|_| 1)).unwrap();
+    let best = labels(&|index| if is_back(index) { 1 } else { 12 });
+    nifti_file::write_labels(&path("desc-bestlayer_dseg.nii.gz"), &GRID, &best).unwrap();
+    let names: String = (1..).zip(LAYERS).map(|(k, name)| format!("{k}\t{name}\n")).collect();
+    fs::write(path("desc-bestlayer_dseg.tsv"), format!("index\tname\n{names}")).unwrap();
+    let p = values(&|index| if is_back(index) { 0.5 } else { 0.01 });
+    nifti_file::write_volume(&path("stat-pfwe_desc-bestlayer_statmap.nii.gz"), &p).unwrap();
+    let gradient = values(&|index| if is_back(index) { 2.0 } else { 11.0 });
+    nifti_file::write_volume(&path("stat-gradient_desc-layers_statmap.nii.gz"), &gradient).unwrap();
+    let row = |i: usize| {
+        let cell = |j| {
+            if i == j {
+                "1"
+            } else if i + j == 11 {
+                "n/a"
+            } else {
+                "0.25"
+            }
+        };
+        std::iter::once(LAYERS[i]).chain((0..12).map(cell)).collect::<Vec<_>>().join("\t")
+    };
+    let rows = (0..12).map(row).collect::<Vec<_>>().join("\n");
+    fs::write(path("desc-dice_overlap.tsv"), format!("layer\t{}\n{rows}\n", LAYERS.join("\t"))).unwrap();
+    let map = |(k, layer): (u32, &str)| {
+        let voxels = 7 * (k % 2);
+        let p = json!([{ "kind": "p", "smallest": 0.001, "voxels": 99 }, { "kind": "pfwe", "smallest": 0.0625, "voxels": voxels }]);
+        json!({ "name": layer, "peak_t": 4.25, "peak_mm": [-12.0, 8.0, 40.0], "p": p })
+    };
+    let best = |layer| json!({ "layer": layer, "voxels": 50, "better": 20, "better_fwe": 10 });
+    let summary = json!({
+        "participants": [{ "label": "01", "summary_sha256": "" }, { "label": "02", "summary_sha256": "" }],
+        "plan": { "group": { "fisher_z": true, "flips": 5000, "alpha": 0.05, "tfce": { "extent": 0.5, "height": 2.0 }, "overlap": { "interval": 0.95 } } },
+        "flips": 4, "all_flips": true, "smallest_p": 0.25, "voxels": brain.len(),
+        "layers": (0..).zip(LAYERS).map(map).collect::<Vec<_>>(), "contrasts": [],
+        "best": LAYERS.map(best),
+        "overlap": { "t": 2.5, "voxels": [1], "mean_dice": { "value": 0.25, "low": 0.2, "high": 0.31, "resamples": 1000 } },
+        "image_set_sha256": set_hash, "emulated": true, "version": "0.1.0",
+    });
+    file::write_json(&path("desc-group_summary.json"), &summary).unwrap();
 }
 
 /// Every address that a browser would follow by itself or on a click.
@@ -303,8 +420,19 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
     for outside in ["http://", "https://", "<script", "<link", "<iframe", "@import"] {
         assert!(!html.contains(outside), "{outside}");
     }
-    for id in ["summary", "images", "similarity", "session", "run-1", "maps", "participant-1", "recovery", "provenance"]
-    {
+    for id in [
+        "summary",
+        "images",
+        "similarity",
+        "session",
+        "run-1",
+        "maps",
+        "participant-1",
+        "group",
+        "recovery",
+        "methods",
+        "provenance",
+    ] {
         assert!(html.contains(&format!("id=\"{id}\"")) && html.contains(&format!("href=\"#{id}\"")), "{id}");
     }
     for layer in LAYERS {
@@ -325,7 +453,136 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
     // 16 images, a row of slices for each layer, three rows of layer maps.
     assert_eq!(html.matches("data:image/png;base64,").count(), 16 + 12 + 3);
     let files: Vec<_> = fs::read_dir(study.path("report")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), 3, "{files:?}");
+}
+
+#[test]
+fn every_drawing_is_a_file_and_every_table_has_the_numbers_that_were_saved() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    let folder = study.path("report/report_figures");
+    let names = |ending: &str| {
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|e| e == ending)).collect::<Vec<PathBuf>>()
+    };
+    let drawings = names("svg");
+    assert_eq!(drawings.len(), html.matches("<svg ").count());
+    for path in drawings {
+        let svg = fs::read_to_string(&path).unwrap();
+        assert!(svg.starts_with("<svg viewBox=\"-16 -16 ") && svg.contains("xmlns="), "{}", path.display());
+        let title = svg.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+        assert!(html.contains(&format!("<title>{title}</title>")), "{title}");
+    }
+    let table = |name: &str| Table::read(&folder.join(name)).unwrap();
+    let layers = table("layers.tsv");
+    assert_eq!(layers.len(), 12);
+    for row in 0..12 {
+        let spread = layers.required_number(row, layers.column("spread").unwrap()).unwrap();
+        assert!((spread - summary["spread"][layers.text(row, 0)].as_f64().unwrap()).abs() < 1e-6);
+    }
+    let runs = table("runs.tsv");
+    let cell = |column: &str| runs.text(0, runs.column(column).unwrap());
+    assert_eq!((runs.len(), cell("trigger_verdict"), cell("late_frames"), cell("hits")), (1, "clean", "2", "7"));
+    let similarity = ImageSet::load(&study.path("set")).unwrap().models().similarity(SecondOrder::Pearson);
+    let of_pairs = table("layer_similarity.tsv");
+    assert!((of_pairs.required_number(2, 6).unwrap() - similarity.get(2, 5)).abs() < 1e-6);
+    assert_eq!(["views.tsv", "power.tsv", "maps.tsv", "recovery.tsv"].map(|name| table(name).len()), [3, 1, 12, 12]);
+    assert_eq!(names("tsv").len(), 7);
+}
+
+#[test]
+fn what_was_measured_of_the_set_and_of_the_responses_is_told() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    for words in [
+        "under half size: there the worst layer&#x27;s RSM correlates 0.610 with its clean one, and 0.637 on average.",
+        "more like another layer&#x27;s clean one under: half size.",
+        "<title>Stability: what each layer keeps",
+        "chosen from 40 candidates by a search with seed 3",
+        "residual of all other layers</td><td class=\"n\">4</td><td class=\"n\">0.321</td>",
+        "7 of 8 targets responded to, 2 false alarms, d\u{2032} 2.75, mean response time 512 ms",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    assert_eq!((&summary["stability_keep_min"], &summary["stability_identified_min"]), (&json!(0.61), &json!(0.75)));
+    assert_eq!((&summary["hits"], &summary["targets"], &summary["d_prime_mean"]), (&json!(7), &json!(8), &json!(2.75)));
+}
+
+#[test]
+fn the_group_is_shown_where_it_was_analyzed() {
+    let study = Study::new(Kind { participants: 2, ..DEMO });
+    let (html, summary) = study.report();
+    assert!(html.contains("There is no group analysis beside these maps"));
+    assert_eq!(summary["group_layers_found"], Value::Null);
+    fs::remove_dir_all(study.path("report")).unwrap();
+
+    write_group(&study.path("maps"), ImageSet::load(&study.path("set")).unwrap().sha256());
+    let (html, summary) = study.report();
+    assert_eq!(summary["group_layers_found"], json!(6));
+    for words in [
+        "<title>Layer map of group</title>",
+        "<title>Overlap of the layers&#39; maps of group</title>",
+        "all 4 sign flips, so that no p is smaller than 0.25",
+        "with a t above 2.5; Dice&#x27;s overlap over pairs of layers: mean 0.250, 95 % interval 0.200 to 0.310",
+        "conv1 and 5b: n/a",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    let group = Table::read(&study.path("report/report_figures/group.tsv")).unwrap();
+    assert_eq!(
+        (group.len(), group.text(1, 1), group.text(1, 6), group.text(1, 7)),
+        (12, "conv2_reduce", "0.0625", "7")
+    );
+    assert!(study.path("report/report_figures/group_overlap.svg").exists());
+
+    fs::remove_dir_all(study.path("report")).unwrap();
+    fs::write(study.path("maps/group/task-layers_desc-dice_overlap.tsv"), "layer\tconv1\nconv1\t1\n").unwrap();
+    refused(&study, &["desc-dice_overlap.tsv", "expected 12 x 12 layers, found 1 x 1"]);
+    write_group(&study.path("maps"), &"0".repeat(64));
+    refused(&study, &["desc-group_summary.json is of another image set"]);
+}
+
+#[test]
+fn the_methods_are_those_that_were_used() {
+    let study = Study::new(DEMO);
+    write_group(&study.path("maps"), ImageSet::load(&study.path("set")).unwrap().sha256());
+    let (html, summary) = study.report();
+    let section = |html: &str| {
+        html.split("<section id=\"methods\">").nth(1).unwrap().split("</section>").next().unwrap().to_owned()
+    };
+    let methods = section(&html);
+    let similarity = summary["layer_similarity_mean_abs"].as_f64().unwrap();
+    for words in [
+        "We used 16 images of 64 x 64 pixels, synthesized so that",
+        "GoogLeNet differ from each other as much as possible (seed 7, images of step 100, float32 on cpu) (Szegedy et al. 2015)",
+        &format!("a mean absolute correlation of {similarity:.3}"),
+        "1 participant saw 64 trials in 1 run, and 8 without an image (TR 2 s)",
+        "Participants responded to 7 of 8 targets (d\u{2032} = 2.75,",
+        "THE SCANNER WAS EMULATED",
+        "ordinary least squares. Each image had one regressor, convolved with the canonical response of glover",
+        "Drifts slower than 128 s were removed with cosines; confounds: trans_x, trans_y.",
+        "of 9 mm radius (57 voxels where it was full)",
+        "by spearman correlation",
+        "The maps of 2 participants were tested against 0 after Fisher&#x27;s z transformation by sign flips (at most 5000;",
+        "threshold-free cluster enhancement (Smith and Nichols 2009); alpha = 0.05.",
+        "<li>Nichols TE, Holmes AP (2002)",
+    ] {
+        assert!(methods.contains(words), "{words}: {methods}");
+    }
+
+    let plain = Study::new(Kind { presented: false, simulated: false, ..DEMO });
+    let methods = section(&plain.report().0);
+    assert!(methods.contains("how they were presented is not in the files"));
+    for unused in ["Hautus", "EMULATED", "Nichols", "Smith"] {
+        assert!(!methods.contains(unused), "{unused}");
+    }
+}
+
+#[test]
+fn the_summary_is_printed_as_it_is_saved() {
+    let study = Study::new(DEMO);
+    let printed = study.command().arg("--json").assert().success().get_output().stdout.clone();
+    assert_eq!(serde_json::from_slice::<Value>(&printed).unwrap(), study.summary());
 }
 
 #[test]
@@ -388,7 +645,8 @@ fn hostile_names_and_settings_stay_text() {
 
 #[test]
 fn what_a_study_has_not_is_said_in_words() {
-    let study = Study::new(Kind { simulated: false, weights: Weights::Untrained, presented: false, ..DEMO });
+    let study =
+        Study::new(Kind { simulated: false, weights: Weights::Untrained, presented: false, evaluated: false, ..DEMO });
     let (html, summary) = study.report();
     for words in [
         "No simulated truth: recovery is not defined",
@@ -396,11 +654,22 @@ fn what_a_study_has_not_is_said_in_words() {
         "another program",
         "there is no onset error to show",
         "not judged",
+        "No held-out views were measured on this set",
+        "No searchlight was simulated with this set",
     ] {
         assert!(html.contains(words), "{words}");
     }
-    for key in ["recovery", "recovery_min", "cnr", "late_frames", "trigger_verdict", "complete", "onset_error_mean_ms"]
-    {
+    for key in [
+        "recovery",
+        "recovery_min",
+        "cnr",
+        "late_frames",
+        "trigger_verdict",
+        "complete",
+        "onset_error_mean_ms",
+        "targets",
+        "stability_keep_min",
+    ] {
         assert_eq!(summary[key], Value::Null, "{key}");
     }
     assert_eq!((&summary["emulated"], &summary["weights"]), (&json!(false), &json!("untrained")));

@@ -69,7 +69,7 @@ impl<'a> Significance<'a> {
 
 /// What a map of p values is called, and what it is corrected for.
 const P_MAPS: [(&str, &str); 3] =
-    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfwelayers", "all searchlights and layers")];
+    [("p", "not corrected"), ("pfwe", "all searchlights"), ("pfweall", "all searchlights and layers")];
 
 /// Writes all files of a participant's searchlight into `folder`, their names beginning with `stem`.
 pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
@@ -79,6 +79,9 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
         let runs = &participant.runs;
         let files = runs.iter().flat_map(|run| [&run.bold, &run.mask]);
         let sources: Vec<String> = files.map(|path| place(path, &participant.label)).collect();
+        if summary.plan.space.is_none() {
+            content["SpatialReference"] = sources.first().cloned().into();
+        }
         content["Sources"] = sources.into();
         content["TaskName"] = summary.task.to_string().into();
         file::write_json(&path(ending), &content)
@@ -105,7 +108,7 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
     sidecar(
         "desc-beta_statmap.json",
         json!({
-            "Description": "Response to each image by ordinary least squares, averaged over runs; one volume an image",
+            "Description": "Response to each image, averaged over runs; one volume an image",
             "Units": "arbitrary",
             "Images": models.images(),
             "FirstLevel": summary.plan.first_level,

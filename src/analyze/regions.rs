@@ -130,7 +130,7 @@ pub fn write(folder: &Path, stem: &str, atlas: &Atlas, regions: &[Region], found
     let significance = significance.as_ref();
     let rows = regions.iter().enumerate().flat_map(|(centre, region)| {
         found.predictors.columns().iter().enumerate().map(move |(column, what)| {
-            let [p, p_fwe, p_fwe_layers] =
+            let [p, p_fwe, p_fwe_all] =
                 significance.and_then(|s| s.at(centre, column)).unwrap_or([f64::NAN; 3]).map(cell);
             let retained = found.predictors.retained(what.reading).map_or(f64::NAN, |retained| retained[what.layer]);
             [
@@ -140,17 +140,17 @@ pub fn write(folder: &Path, stem: &str, atlas: &Atlas, regions: &[Region], found
                 cell(scores.at(centre)[column]),
                 p,
                 p_fwe,
-                p_fwe_layers,
+                p_fwe_all,
                 cell(retained),
             ]
         })
     });
-    let header = ["region", "layer", "reading", "similarity", "p", "p_fwe", "p_fwe_layers", "retained_variance"];
+    let header = ["region", "layer", "reading", "similarity", "p", "p_fwe", "p_fwe_all", "retained_variance"];
     table::write(&path("desc-regions_similarity.tsv"), &header, rows)?;
 
     let about = json!({
         "Description": "RSMs of the regions of an atlas, compared with those of the layers; one row for each region, layer \
-                        and reading. p_fwe is corrected for all regions, p_fwe_layers for all regions and layers.",
+                        and reading. p_fwe is corrected for all regions, p_fwe_all for all regions and layers.",
         "Atlas": name_of(&atlas.path),
         "AtlasSha256": atlas.sha256,
         "TaskName": found.summary.task,

@@ -13,7 +13,7 @@ use crate::glm::{Condition, Design, task};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, Fault, ImageSet, Layer, Models, RunFacts, Verdict, file};
+use crate::study::{Event, Events, Fault, ImageSet, ImportFacts, Layer, Models, RunFacts, Verdict, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -261,13 +261,16 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let mut raw = request.bids.join(format!("sub-{label}"));
     raw.extend(session.map(|session| format!("ses-{session}")));
     let events_path = raw.join("func").join(format!("{name}_events.tsv"));
-    let events = Events::read(&events_path)?;
+    let events = Events::read(&events_path)?.naming(models.models.images());
     shown(&events, &events_path, plan, models)?;
     let facts_path = events_path.with_extension("json");
     let facts = RunFacts::read(&facts_path)?;
     if let Some(facts) = &facts {
         check_facts(facts, &facts_path, tr_s, request, models)?;
         check_triggers(facts, volumes, request).map_err(|what| Error::misfit(&facts_path, what))?;
+    }
+    if let Some(imported) = ImportFacts::read(&facts_path)? {
+        check_imported(&imported, &facts_path, tr_s, volumes, models)?;
     }
     let emulated = facts.as_ref().is_some_and(|facts| facts.emulated);
 
@@ -361,27 +364,39 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
     }
 }
 
-/// The error at the first line of the events with the trial type and hash of an event.
+/// The error at the first line of the events with the onset of an event.
 fn at_line(path: &Path, event: &Event, what: String) -> Result<Error, Error> {
     let table = Table::read(path)?;
-    let (name, sha256) = (table.column("trial_type")?, table.find("image_sha256"));
-    let is_it = |row: &usize| {
-        let same_hash =
-            sha256.is_none_or(|column| event.image_sha256.as_deref().is_none_or(|h| h == table.text(*row, column)));
-        table.text(*row, name) == event.trial_type && same_hash
-    };
+    let onset = table.column("onset")?;
+    let is_it = |row: &usize| table.number(*row, onset).is_ok_and(|onset_s| onset_s == Some(event.onset_s));
     Ok(match (0..table.len()).find(is_it) {
         Some(row) => table.error(row, what).into(),
         None => Error::misfit(path, what),
     })
 }
 
+/// Checks what the user said of a run whose events were imported.
+fn check_imported(
+    facts: &ImportFacts,
+    path: &Path,
+    tr_s: f64,
+    volumes: usize,
+    models: &ModelSource,
+) -> Result<(), Error> {
+    same_scan(path, "imported", facts.tr_s, tr_s)?;
+    same_set(path, &facts.image_set_sha256, models)?;
+    match facts.volumes {
+        Some(imported) if imported as usize != volumes => {
+            let what = format!("the run was imported as one of {imported} volumes, but its series has {volumes}");
+            Err(Error::misfit(path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks what the presenting program says about the run.
 fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
-    if (facts.tr_s - tr_s).abs() > SAME_TR_S {
-        let what = format!("the run was presented for a TR of {} s, but its series has one of {tr_s} s", facts.tr_s);
-        return Err(Error::misfit(path, what));
-    }
+    same_scan(path, "presented", facts.tr_s, tr_s)?;
     if facts.emulated && !request.allow_emulated {
         let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
                     try the analysis";
@@ -391,12 +406,23 @@ fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, mode
         let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
         return Err(Error::misfit(path, what));
     }
+    same_set(path, &facts.image_set_sha256, models)
+}
+
+fn same_scan(path: &Path, how: &str, tr_s: f64, of_series_s: f64) -> Result<(), Error> {
+    if (tr_s - of_series_s).abs() <= SAME_TR_S {
+        return Ok(());
+    }
+    let what = format!("the run was {how} for a TR of {tr_s} s, but its series has one of {of_series_s} s");
+    Err(Error::misfit(path, what))
+}
+
+fn same_set(path: &Path, shown_sha256: &str, models: &ModelSource) -> Result<(), Error> {
     match &models.origin {
-        Origin::ImageSet(set) if set.sha256() != facts.image_set_sha256 => Err(Error::misfit(
+        Origin::ImageSet(set) if set.sha256() != shown_sha256 => Err(Error::misfit(
             path,
             format!(
-                "the run showed the image set {:.8}…, but {} is {:.8}…: give the set that was shown",
-                facts.image_set_sha256,
+                "the run showed the image set {shown_sha256:.8}…, but {} is {:.8}…: give the set that was shown",
                 set.folder().display(),
                 set.sha256()
             ),

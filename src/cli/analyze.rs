@@ -124,13 +124,18 @@ fn request(arguments: &Arguments) -> Request {
     }
 }
 
-fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
-    let request = GroupRequest {
+/// Whose maps to bring together.
+fn group_request(arguments: &Arguments) -> GroupRequest {
+    GroupRequest {
         bids: arguments.bids_dir.clone(),
         output: arguments.output_dir.clone(),
         participants: arguments.participant_label.clone(),
         threads: arguments.threads.map(NonZeroUsize::get),
-    };
+    }
+}
+
+fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
+    let request = group_request(arguments);
     if let Some(part) = arguments.flips_part {
         println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
         return Ok(());
@@ -162,13 +167,17 @@ fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> any
         anyhow::Ok(line.word("--participant-label").word(label).task(format!("sub-{label}")))
     };
     let tasks = labels.iter().map(task).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut stages = vec![tasks];
     // Whoever was refused would be missing in the group.
-    if arguments.then_group && refused.is_ok() {
+    let group_is_left = || -> anyhow::Result<bool> {
+        Ok(!tasks.is_empty() || !crate::analyze::group::is_finished(plan, &group_request(arguments))?)
+    };
+    let and_group = arguments.then_group && refused.is_ok() && group_is_left()?;
+    let mut stages = vec![tasks];
+    if and_group {
         stages.extend(group_tasks(arguments, cluster.cpus)?);
     }
     if stages.iter().all(Vec::is_empty) {
-        println!("no participant is left to analyze");
+        println!("there is nothing left to do");
     } else {
         executor::run(&stages, cluster)?;
     }

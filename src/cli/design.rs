@@ -43,7 +43,8 @@ fn seconds(text: &str) -> Result<f64, String> {
     within(text, 1.0..=1e6, "seconds from 1 on")
 }
 
-fn refresh_rate(text: &str) -> Result<f64, String> {
+/// Refreshes of a screen a second.
+pub fn refresh_rate(text: &str) -> Result<f64, String> {
     within(text, 1.0..=1000.0, "a rate from 1 to 1000 Hz")
 }
 

@@ -14,12 +14,16 @@ mod demo;
 mod design;
 #[cfg(any(feature = "synthesize", feature = "analyze"))]
 mod executor;
+#[cfg(feature = "present")]
+mod export_psychopy;
 #[cfg(feature = "synthesize")]
 mod figures;
 #[cfg(feature = "synthesize")]
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod images;
+#[cfg(any(feature = "present", feature = "analyze"))]
+mod import_events;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
@@ -69,9 +73,13 @@ enum Command {
     #[cfg(feature = "present")]
     Session(session::Arguments),
     #[cfg(feature = "present")]
+    ExportPsychopy(export_psychopy::Arguments),
+    #[cfg(feature = "present")]
     Recover(recover::Arguments),
     #[cfg(feature = "present")]
     Promote(promote::Arguments),
+    #[cfg(any(feature = "present", feature = "analyze"))]
+    ImportEvents(import_events::Arguments),
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
     #[cfg(feature = "analyze")]
@@ -129,9 +137,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "present")]
         Command::Session(arguments) => session::run(arguments),
         #[cfg(feature = "present")]
+        Command::ExportPsychopy(arguments) => export_psychopy::run(arguments),
+        #[cfg(feature = "present")]
         Command::Recover(arguments) => recover::run(arguments),
         #[cfg(feature = "present")]
         Command::Promote(arguments) => promote::run(arguments),
+        #[cfg(any(feature = "present", feature = "analyze"))]
+        Command::ImportEvents(arguments) => import_events::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
         #[cfg(feature = "analyze")]

@@ -16,17 +16,24 @@ pub struct Arguments {
     /// Output folder of `layerprint analyze`.
     #[arg(long, value_name = "OUTPUT_DIR")]
     maps: PathBuf,
-    /// Folder for report.html and summary.json; made where it is missing, and never overwritten.
+    /// Folder for report.html, summary.json and report_figures/; made where it is missing, and never overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Folder with the layer_similarity_pearson.tsv of natural images to show beside the set's [default: 16 photographs].
     #[arg(long, value_name = "FOLDER")]
     natural: Option<PathBuf>,
+    /// Print the figures of the summary as JSON instead of the page's path.
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { images, bids, maps, out, natural } = arguments;
-    report::run(&Sources { image_set: images, bids, maps, natural }, &out)?;
-    println!("{}", out.join("report.html").display());
+    let Arguments { images, bids, maps, out, natural, json } = arguments;
+    let summary = report::run(&Sources { image_set: images, bids, maps, natural }, &out)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        println!("{}", out.join("report.html").display());
+    }
     Ok(())
 }

@@ -8,9 +8,11 @@ use crate::simulate::{self, Participant, Settings};
 use crate::study::bids::Label;
 use crate::study::{Seed, file};
 
-/// Make a brain whose answer is known, for a participant whose runs were presented
+/// Make brains whose answer is known, for participants whose runs were presented
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01")]
+#[command(after_help = "Example:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01\n\n\
+                  With [participants] in the settings, participants 01, 02, ... are simulated. Those without runs in the \
+                  dataset get those of --sub with the images exchanged.")]
 pub struct Arguments {
     /// The simulation's settings: simulation.toml
     settings: PathBuf,
@@ -20,7 +22,7 @@ pub struct Arguments {
     /// The BIDS dataset with the participant's events; series and truth go below its derivatives/
     #[arg(long, value_name = "DIR")]
     bids: PathBuf,
-    /// The participant's label
+    /// The participant's label; with [participants] in the settings, whose runs the others see
     #[arg(long, value_name = "LABEL")]
     sub: Label,
     /// Another seed gives another brain and other noise
@@ -33,7 +35,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let images = images::chosen(arguments.images.as_deref())?;
     let who =
         Participant { bids: &arguments.bids, subject: &arguments.sub, images: &images, seed: Seed(arguments.seed) };
-    let [series, truth] = simulate::run(&settings, &who, &Terminal)?;
-    println!("series: {}\ntruth:  {}", series.display(), truth.display());
+    let done = match &settings.participants {
+        Some(participants) => simulate::run_all(&settings, participants, &who, &Terminal)?,
+        None => vec![simulate::run(&settings, &who, &Terminal)?],
+    };
+    for [series, truth] in done {
+        println!("series: {}\ntruth:  {}", series.display(), truth.display());
+    }
     Ok(())
 }

@@ -26,11 +26,11 @@ pub struct Grid<'a> {
     pub scale: Scale,
 }
 
-/// The grid with the bar of its colours below, as a file.
+/// The grid with the bar of its colours below.
 pub fn grid(grid: &Grid, meaning: &str) -> String {
     let longest = |names: &mut dyn Iterator<Item = &String>| names.map(|name| name.chars().count()).max().unwrap_or(0);
     let left = 10.0 + 6.6 * longest(&mut grid.rows.iter()) as f64;
-    let top = 10.0 + 6.4 * longest(&mut grid.groups.iter().flat_map(|(_, names)| names)) as f64;
+    let top = 14.0 + 7.2 * longest(&mut grid.groups.iter().flat_map(|(_, names)| names)) as f64;
     let columns: usize = grid.groups.iter().map(|(_, names)| names.len()).sum();
     let edge = left + columns as f64 * CELL[0] + grid.groups.len().saturating_sub(1) as f64 * GAP;
     let bottom = top + grid.rows.len() as f64 * CELL[1];
@@ -61,7 +61,7 @@ pub fn grid(grid: &Grid, meaning: &str) -> String {
         x += GAP;
     }
     draw_color_bar(&mut svg, [left + (width - left - BAR_PX[0]) / 2.0, bottom + 44.0], grid.scale, meaning);
-    svg.file()
+    svg.finish()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod fingerprints;
 mod grid;
 mod heatmap;
 mod mosaic;
+mod stability;
 mod svg;
 mod timeline;
 
@@ -14,8 +15,8 @@ pub use bars::{Bar, bars};
 pub use color::{LayerColors, Scale};
 pub use design::{Design, design};
 pub use fingerprints::{Fingerprint, fingerprints};
-pub use grid::{Grid, grid};
 pub use heatmap::{Cells, color_bar, heatmap, heatmap_file};
 pub use mosaic::{AxialView, Row, mosaic};
-pub use svg::data_uri;
+pub use stability::stability;
+pub use svg::{as_file, data_uri};
 pub use timeline::{Mark, Run, onset_errors, raster};

@@ -138,28 +138,30 @@ impl Svg {
 
     /// The text of the element, for a page that says what its letters look like.
     pub fn finish(self) -> String {
-        let attributes = format!(r#"style="width:{}px""#, short(self.width.ceil()));
-        self.element(0.0, &attributes)
-    }
-
-    /// The text of a file of its own: on white, with a margin, in letters without serifs.
-    pub fn file(mut self) -> String {
-        let [width, height] = [self.width, self.height].map(|length| short(length.ceil() + 2.0 * MARGIN));
-        let white = format!(r##"<rect x="-{MARGIN}" y="-{MARGIN}" width="{width}" height="{height}" fill="#fff"/>"##);
-        self.body.insert_str(0, &white);
-        let attributes =
-            format!(r#"xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="{FONTS}""#);
-        format!("{}\n", self.element(MARGIN, &attributes))
-    }
-
-    fn element(self, margin: f64, attributes: &str) -> String {
         let Svg { width, height, title, description, body } = self;
-        let [width, height] = [width, height].map(|length| short(length.ceil() + 2.0 * margin));
-        let corner = short(-margin);
+        let [width, height] = [width, height].map(|length| short(length.ceil()));
         format!(
-            r#"<svg viewBox="{corner} {corner} {width} {height}" {attributes} role="img"><title>{title}</title><desc>{description}</desc>{body}</svg>"#
+            r#"<svg viewBox="0 0 {width} {height}" style="width:{width}px" role="img"><title>{title}</title><desc>{description}</desc>{body}</svg>"#
         )
     }
+
+    /// The text of a file of its own.
+    pub fn file(self) -> String {
+        as_file(&self.finish())
+    }
+}
+
+/// A drawing of this room, made as an element of a page, as a file of its own: on white, with a margin, in letters without serifs.
+pub fn as_file(element: &str) -> String {
+    let (opening, rest) = element.split_once('>').expect("an element of this file's making");
+    let (words, body) = rest.split_once("</desc>").expect("it has a description");
+    let size = opening.split('"').nth(1).expect("its size comes first").split(' ').skip(2);
+    let size = size.map(|length| short(length.parse::<f64>().expect("a length") + 2.0 * MARGIN)).collect::<Vec<_>>();
+    let [width, height] = [&size[0], &size[1]];
+    format!(
+        r##"<svg viewBox="-{MARGIN} -{MARGIN} {width} {height}" xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="{FONTS}" role="img">{words}</desc><rect x="-{MARGIN}" y="-{MARGIN}" width="{width}" height="{height}" fill="#fff"/>{body}
+"##
+    )
 }
 
 /// 8-bit RGBA as a PNG file.
@@ -219,6 +221,21 @@ mod tests {
         let file = Svg::new(10.0, 20.0, "a", "b").file();
         assert!(file.starts_with("<svg viewBox=\"-16 -16 42 52\" xmlns=\"http://www.w3.org/2000/svg\""), "{file}");
         assert!(file.contains("font-family=") && file.contains("fill=\"#fff\""), "{file}");
+    }
+
+    #[test]
+    fn an_element_becomes_the_file_that_the_drawing_would_be() {
+        let drawing = || {
+            let mut svg = Svg::new(10.0, 20.0, "a > b", "c");
+            svg.text([0.0, 0.0], 9.0, Anchor::Start, "#000", "d");
+            svg
+        };
+        let file = as_file(&drawing().finish());
+        assert_eq!(file, drawing().file());
+        assert!(
+            file.contains("<title>a &gt; b</title><desc>c</desc><rect") && file.ends_with(">d</text></svg>\n"),
+            "{file}"
+        );
     }
 
     #[test]

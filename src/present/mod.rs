@@ -20,6 +20,7 @@ mod order;
 mod pace;
 mod player;
 mod protocol;
+mod psychopy;
 mod pulses;
 mod quantity;
 mod record;
@@ -49,6 +50,7 @@ pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
 pub use protocol::Protocol;
+pub use psychopy::export_psychopy;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};
 pub use task::Score;
@@ -65,7 +67,7 @@ use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::writer::{JournalFile, Kept};
 use crate::study::bids::{self, DatasetType, RunName};
-use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict, file};
+use crate::study::{self, ImageSet, Progress, Provenance, Stream, Verdict};
 
 /// An emulated pulse that is later than this may look like a scanner's fault, in seconds.
 const EMULATED_LATE_S: f64 = 0.01;
@@ -285,10 +287,10 @@ impl Files {
         let attempt = Attempt::next(&session.dataset, &name)?;
         let stimuli = session.dataset.join("stimuli");
         attempt.places().iter().chain([&stimuli]).try_for_each(|place| disk_space::require_place(place))?;
-        let image_set = set_name(images.folder());
+        let image_set = images.stimuli_name();
         let shown = |image: &study::ImageRecord| ShownImage {
             name: image.name().into(),
-            stim_file: format!("{image_set}/{}", image.file),
+            stim_file: images.stim_file(image),
             sha256: image.sha256.clone(),
         };
         let images = images.manifest().images.iter().map(shown).collect();
@@ -314,27 +316,7 @@ impl Files {
     /// Describes the dataset, copies the images into it and creates the journal.
     fn claim(&self, images: &ImageSet, dataset: &Path) -> Result<JournalFile, Error> {
         bids::describe_dataset(dataset, "Responses to an image set", DatasetType::Raw)?;
-        for (image, shown) in images.manifest().images.iter().zip(&self.images) {
-            let copy = dataset.join("stimuli").join(&shown.stim_file);
-            let is_there = copy.exists();
-            let source = if is_there { copy.clone() } else { images.path(image) };
-            let bytes = file::read(&source)?;
-            if file::sha256(&bytes) != shown.sha256 {
-                let what = "is not the image of the set: give the folder of the set another name, or restore the image";
-                return Err(study::Error::content(source, what).into());
-            }
-            if !is_there {
-                file::write(&copy, &bytes)?;
-            }
-        }
+        images.copy_stimuli(dataset)?;
         JournalFile::create(&self.attempt.journal())
     }
-}
-
-/// The name of a set's folder, as a folder's name below `stimuli/`.
-fn set_name(folder: &Path) -> String {
-    let absolute = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.into());
-    let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-    if name.is_empty() { "images".into() } else { name }
 }

@@ -1,13 +1,16 @@
 //! Shows what came out: image set, events, maps and (where the brain was simulated) the truth go in; one self-contained
-//! `report.html` and the `summary.json` of its figures come out. Nothing is computed anew: what is shown is what the
+//! `report.html`, the `summary.json` of its figures, and a folder with every drawing (SVG) and table (TSV) come out. Nothing is computed anew: what is shown is what the
 //! other jobs saved.
 
 mod error;
+mod group;
+mod methods;
 mod output;
 mod page;
 mod session;
 mod sources;
 mod summary;
+mod tables;
 mod text;
 
 use std::path::Path;
@@ -26,7 +29,7 @@ pub fn run(sources: &Sources, out: &Path) -> Result<Summary, Error> {
     let findings = Findings::read(sources)?;
     let runs: Vec<RunFigures> = findings.runs().map(RunFigures::of).collect();
     let summary = Summary::of(&findings, &runs);
-    let html = page::render(&findings, &runs, &summary)?;
-    files.write(&html, &summary)?;
+    let page = page::render(&findings, &runs, &summary)?;
+    files.write(&page, &tables::tables(&findings, &runs), &summary)?;
     Ok(summary)
 }

@@ -1,19 +1,24 @@
-//! The two files of a report.
+//! The files of a report: the page, its summary, and a folder with its figures and tables.
 
 use std::path::{Path, PathBuf};
 
 use crate::report::error::Error;
+use crate::report::page::Rendered;
 use crate::report::summary::Summary;
-use crate::study::{self, MadeFolders, file};
+use crate::report::tables::ReportTable;
+use crate::study::{self, MadeFolders, Output, file, table};
 
 const HTML: &str = "report.html";
 const SUMMARY: &str = "summary.json";
+/// The folder of the figures (SVG) and tables (TSV).
+pub const FIGURES: &str = "report_figures";
 
-/// Claims the two files in a folder, which may hold other things. Where nothing comes of it, a folder made for the report
+/// Claims the files in a folder, which may hold other things. Where nothing comes of it, a folder made for the report
 /// is taken away again.
 #[derive(Debug)]
 pub struct ReportFiles {
     folder: PathBuf,
+    figures: Output,
     _made: MadeFolders,
 }
 
@@ -27,20 +32,26 @@ impl ReportFiles {
             }
         }
         let folder = std::path::absolute(folder).map_err(study::Error::file("create", folder))?;
-        let claim = ReportFiles { _made: MadeFolders::make(&folder)?, folder };
-        tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(&claim.folder)
-            .map_err(study::Error::file("write", &claim.folder))?;
-        Ok(claim)
+        let made = MadeFolders::make(&folder)?;
+        let figures = Output::claim(&folder.join(FIGURES))?;
+        Ok(ReportFiles { folder, figures, _made: made })
     }
 
-    /// Writes both, the report last: where it is, all of it is.
-    pub fn write(self, html: &str, summary: &Summary) -> Result<(), Error> {
+    /// Writes all, the report last: where it is, all of it is.
+    pub fn write(self, page: &Rendered, tables: &[ReportTable], summary: &Summary) -> Result<(), Error> {
+        for (name, svg) in &page.figures {
+            file::write(&self.figures.path(format!("{name}.svg")), svg.as_bytes())?;
+        }
+        for ReportTable { name, header, rows } in tables {
+            let header: Vec<&str> = header.iter().map(String::as_str).collect();
+            table::write(&self.figures.path(format!("{name}.tsv")), &header, rows.iter().cloned())?;
+        }
         let summary_path = self.folder.join(SUMMARY);
         file::write_json(&summary_path, summary)?;
-        if let Err(refused) = file::write(&self.folder.join(HTML), html.as_bytes()) {
+        let figures = self.figures.finish().inspect_err(|_| drop(std::fs::remove_file(&summary_path)))?;
+        if let Err(refused) = file::write(&self.folder.join(HTML), page.html.as_bytes()) {
             let _ = std::fs::remove_file(summary_path);
+            let _ = std::fs::remove_dir_all(figures);
             return Err(refused.into());
         }
         Ok(())
@@ -67,5 +78,16 @@ mod tests {
         let error = ReportFiles::claim(parent.path()).unwrap_err();
         assert!(error.to_string().contains("summary.json exists already"), "{error}");
         assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn figures_of_another_report_are_not_touched() {
+        let parent = tempfile::tempdir().unwrap();
+        let figures = parent.path().join(FIGURES);
+        std::fs::create_dir(&figures).unwrap();
+        std::fs::write(figures.join("spread.svg"), "x").unwrap();
+        let error = ReportFiles::claim(parent.path()).unwrap_err();
+        assert!(error.to_string().contains("report_figures exists already"), "{error}");
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
     }
 }

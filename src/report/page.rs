@@ -6,16 +6,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figures::{
-    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, bars, color_bar, data_uri, heatmap, mosaic,
-    onset_errors, raster,
+    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, as_file, bars, color_bar, data_uri, heatmap, mosaic,
+    onset_errors, raster, stability,
 };
 use crate::report::error::Error;
+use crate::report::group::GroupPage;
+use crate::report::methods::methods;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, outline, percent};
 use crate::rsa::{SecondOrder, SimilarityMatrix};
-use crate::study::{Fault, ImageRecord, Layer, TriggerFacts, Weights, file};
+use crate::study::{Fault, ImageRecord, Layer, PowerFigures, Predictor, SelectionRecord, TriggerFacts, Weights, file};
 
 const TEMPLATE: &str = include_str!("report.html.j2");
 /// A planted region counts as recovered when its layer is the best in so large a share of its voxels.
@@ -35,12 +37,18 @@ struct Page {
     rsms: Vec<LayerRsm>,
     rsm_bar: String,
     spread_bars: String,
+    stability: Option<Stability>,
+    power: Vec<[String; 6]>,
+    chosen: Option<String>,
     similarities: Vec<Similarity>,
     similarity_bar: String,
     similarity_words: String,
     no_natural: Option<String>,
     runs: Vec<RunPage>,
     participants: Vec<ParticipantPage>,
+    groups: Vec<GroupPage>,
+    methods: Vec<String>,
+    references: Vec<&'static str>,
     facts: Vec<[String; 2]>,
     details: Vec<Details>,
     hashes: Vec<[String; 2]>,
@@ -86,6 +94,12 @@ struct LayerRsm {
     figure: String,
     mean: String,
     spread: String,
+}
+
+#[derive(Serialize)]
+struct Stability {
+    figure: String,
+    words: String,
 }
 
 #[derive(Serialize)]
@@ -145,14 +159,23 @@ struct Details {
     text: String,
 }
 
-/// The page as HTML.
-pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Result<String, Error> {
+/// The page, and its figures as they become files.
+pub struct Rendered {
+    /// The page as HTML.
+    pub html: String,
+    /// Each figure's name and its SVG.
+    pub figures: Vec<(String, String)>,
+}
+
+/// Puts the page together.
+pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Result<Rendered, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("report.html", TEMPLATE)?;
     let page = Page::of(findings, runs, summary)?;
-    Ok(environment.get_template("report.html")?.render(Serde(&page))?)
+    let html = environment.get_template("report.html")?.render(Serde(&page))?;
+    Ok(Rendered { html, figures: page.figures() })
 }
 
 impl Page {
@@ -161,6 +184,7 @@ impl Page {
         let colors = LayerColors::new(layers.len());
         let size = findings.set.manifest().size_px;
         let presented: Vec<(&PresentedRun, &RunFigures)> = findings.runs().zip(runs).collect();
+        let written = methods(findings, summary);
         let rsm_scale = Scale::holding(findings.set.models().rsms().iter().flat_map(|rsm| rsm.upper()).copied());
         Ok(Page {
             title: format!("layerprint report: {}", summary.participants.join(", ")),
@@ -172,6 +196,10 @@ impl Page {
             rsms: layer_rsms(findings, &colors, rsm_scale),
             rsm_bar: color_bar(rsm_scale, "similarity of two images (Pearson r)"),
             spread_bars: spread_bars(findings, &colors),
+            stability: stability_words(findings)
+                .map(|words| Stability { figure: stability(&findings.set.manifest().figures), words }),
+            power: findings.set.manifest().figures.power.iter().map(power_line).collect(),
+            chosen: findings.set.manifest().selection.as_ref().map(chosen),
             similarities: similarities(findings, summary),
             similarity_bar: color_bar(Scale::to(1.0), "similarity of two layers' RSMs (Pearson r)"),
             similarity_words: similarity_words(summary),
@@ -182,10 +210,46 @@ impl Page {
             }),
             runs: presented.iter().enumerate().map(|(k, (run, figures))| run_page(k, run, figures, findings)).collect(),
             participants: participants(findings, &colors),
+            groups: findings.groups.iter().map(|group| group.page(layers, &colors)).collect(),
+            methods: written.paragraphs,
+            references: written.references,
             facts: facts(findings, summary),
             details: details(findings)?,
             hashes: hashes(findings),
         })
+    }
+
+    /// Every figure under the name that its file has.
+    fn figures(&self) -> Vec<(String, String)> {
+        let mut figures = vec![
+            ("spread".to_owned(), &self.spread_bars),
+            ("fingerprint_scale".into(), &self.rsm_bar),
+            ("layer_similarity_scale".into(), &self.similarity_bar),
+        ];
+        figures.extend(self.rsms.iter().map(|rsm| (format!("fingerprint_{}", rsm.layer), &rsm.figure)));
+        figures.extend(self.stability.iter().map(|stability| ("stability".to_owned(), &stability.figure)));
+        let similarities = ["layer_similarity", "layer_similarity_natural"].map(String::from);
+        figures.extend(similarities.into_iter().zip(self.similarities.iter().map(|similarity| &similarity.figure)));
+        for run in &self.runs {
+            figures.push((format!("{}_timeline", run.name), &run.raster));
+            figures.extend(run.errors.iter().map(|errors| (format!("{}_onset_errors", run.name), errors)));
+        }
+        for person in &self.participants {
+            let named = |what: &str| format!("{}_{what}", person.name);
+            figures.push((named("layer_map"), &person.layer_map));
+            figures.push((named("similarity_maps"), &person.similarity_maps));
+            figures.push((named("similarity_scale"), &person.similarity_bar));
+            figures.extend(person.recovery.iter().map(|recovery| (named("recovery"), &recovery.figure)));
+        }
+        for group in &self.groups {
+            figures.push((format!("{}_layer_map", group.name), &group.layer_map));
+            figures.push((format!("{}_gradient_scale", group.name), &group.gradient_bar));
+            if let Some(overlap) = &group.overlap {
+                figures.push((format!("{}_overlap", group.name), &overlap.figure));
+                figures.push((format!("{}_overlap_scale", group.name), &overlap.bar));
+            }
+        }
+        figures.into_iter().map(|(name, element)| (name, as_file(element))).collect()
     }
 }
 
@@ -238,7 +302,9 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
         verdict: Neutral,
         word: "strength of the fingerprints",
     });
+    tiles.extend(stability_tile(summary));
     tiles.extend(recovery_tile(summary));
+    tiles.extend(group_tile(summary));
     if runs.is_empty() {
         tiles.push(Tile {
             label: "Session",
@@ -269,6 +335,7 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
         let worst = worst.map_or("onset errors not known".into(), |ms| format!("onsets within {} ms", number(ms, 2)));
         let late = summary.late_frames.map_or("–".into(), |count| count.to_string());
         tiles.push(Tile { label: "Late frames", value: late, note: worst, verdict, word });
+        tiles.extend(task_tile(summary));
         let faulty = runs.iter().filter_map(|run| run.trigger.as_ref()).any(|trigger| !trigger.verdict.is_clean());
         let (verdict, word) = match &summary.trigger_verdict {
             None => (Neutral, "not judged"),
@@ -299,6 +366,55 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     let note = format!("{}, weights {}", findings.set.manifest().network.name, brief_hash(&summary.weights_sha256));
     tiles.push(Tile { label: "Network", value: value.into(), note, verdict, word });
     tiles
+}
+
+fn stability_tile(summary: &Summary) -> Option<Tile> {
+    let (keep, identified) = (summary.stability_keep_min?, summary.stability_identified_min?);
+    let (verdict, word) = if identified >= 1.0 {
+        (Verdict::Good, "every layer known under every view")
+    } else {
+        (Verdict::Caution, "some layers mistaken for others")
+    };
+    Some(Tile {
+        label: "Stability, least kept",
+        value: figure(keep),
+        note: format!("layers known again: {}, in the worst view that a set is held to", percent(identified)),
+        verdict,
+        word,
+    })
+}
+
+fn task_tile(summary: &Summary) -> Option<Tile> {
+    let (targets, hits, false_alarms) = (summary.targets?, summary.hits?, summary.false_alarms?);
+    let (verdict, word) = if 2 * hits >= targets {
+        (Verdict::Good, "responded")
+    } else {
+        (Verdict::Caution, "fewer than half responded to")
+    };
+    let d_prime = summary.d_prime_mean.map_or(String::new(), |d_prime| format!("; d\u{2032} {}", number(d_prime, 2)));
+    Some(Tile {
+        label: "Targets responded to",
+        value: format!("{hits} of {targets}"),
+        note: format!("{}{d_prime}", counted(false_alarms as usize, "false alarm")),
+        verdict,
+        word,
+    })
+}
+
+fn group_tile(summary: &Summary) -> Option<Tile> {
+    let (found, layers) = (summary.group_layers_found?, summary.spread.len());
+    let (verdict, word) = if found == layers {
+        (Verdict::Good, "every layer found")
+    } else {
+        (Verdict::Caution, "not every layer found")
+    };
+    Some(Tile {
+        label: "Layers found in the group",
+        value: format!("{found} of {layers}"),
+        note: "somewhere in the brain, corrected for all voxels of the layer".into(),
+        verdict,
+        word,
+    })
 }
 
 fn recovery_tile(summary: &Summary) -> Option<Tile> {
@@ -366,6 +482,51 @@ fn spread_bars(findings: &Findings, colors: &LayerColors) -> String {
         end,
         &ticks,
         None,
+    )
+}
+
+/// What the views are and what is kept under them; `None` where no view was measured.
+fn stability_words(findings: &Findings) -> Option<String> {
+    let views = &findings.set.manifest().figures.views;
+    let judged = views.iter().filter(|view| view.judged);
+    let worst = judged.clone().min_by(|a, b| a.keep_min.total_cmp(&b.keep_min)).or(views.first())?;
+    let mistaken = judged.filter(|view| view.identified < 1.0).map(|view| view.name.replace('_', " "));
+    let mistaken: Vec<String> = mistaken.collect();
+    let known = if mistaken.is_empty() {
+        "Under every view that a set is held to, each layer's RSM is most like its own clean one.".to_owned()
+    } else {
+        format!("Some layer's RSM is more like another layer's clean one under: {}.", mistaken.join(", "))
+    };
+    Some(format!(
+        "The least is kept under {}: there the worst layer's RSM correlates {} with its clean one, and {} on average. {known}",
+        worst.name.replace('_', " "),
+        figure(worst.keep_min),
+        figure(worst.keep_mean)
+    ))
+}
+
+fn power_line(power: &PowerFigures) -> [String; 6] {
+    let predictor = match power.predictor {
+        Predictor::Raw => "RSM as it is",
+        Predictor::Residual => "residual of all other layers",
+    };
+    [
+        predictor.into(),
+        number(power.noise_sd, 2),
+        figure(power.own_z),
+        figure(power.other_z),
+        percent(power.right),
+        number(power.off_target, 2),
+    ]
+}
+
+/// How the images were chosen from others, in a sentence.
+fn chosen(selection: &SelectionRecord) -> String {
+    format!(
+        "The images were chosen from {} by a search with seed {}: the smallest value of the objective that it found is {}.",
+        counted(selection.candidates as usize, "candidate"),
+        selection.seed.0,
+        figure(selection.value)
     )
 }
 
@@ -464,6 +625,17 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
         let (median, sd) = (number(flips.interval_median_ms, 3), number(flips.interval_sd_ms, 3));
         let range = format!("from {} to {}", number(flips.interval_min_ms, 3), number(flips.interval_max_ms, 3));
         fact("Flip to flip", format!("median {median} ms, SD {sd} ms, {range} ms"));
+    }
+    if let Some(score) = &figures.score {
+        let mut words = format!("{} of {} responded to", score.hits, counted(score.targets as usize, "target"));
+        words += &format!(", {}", counted(score.false_alarms as usize, "false alarm"));
+        if let Some(d_prime) = score.d_prime {
+            words += &format!(", d\u{2032} {}", number(d_prime, 2));
+        }
+        if let Some(mean_s) = score.mean_response_time_s {
+            words += &format!(", mean response time {} ms", number(1000.0 * mean_s, 0));
+        }
+        fact("Task", words);
     }
     if let Some(trigger) = &figures.trigger {
         let (verdict, received) = (trigger.verdict.name(), figures.pulses_s.len());

@@ -1,5 +1,7 @@
 //! A run in figures: trials, onset errors, and what the presenting program says about triggers and flips.
 
+use serde::Deserialize;
+
 use crate::report::sources::PresentedRun;
 use crate::study::{FlipFacts, NULL, TriggerFacts};
 
@@ -24,6 +26,31 @@ pub struct RunFigures {
     pub end_s: f64,
     /// How onsets were measured, each way once.
     pub sources: Vec<&'static str>,
+    /// How the participant did in the task, where there was one.
+    pub score: Option<Score>,
+}
+
+/// How a participant responded to the targets of a run, as the presenting program counted it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Score {
+    /// Targets shown.
+    pub targets: u64,
+    /// Targets that were responded to.
+    pub hits: u64,
+    /// Presses that respond to no target.
+    pub false_alarms: u64,
+    /// The sensitivity d', in SDs; `None` where there was no target.
+    pub d_prime: Option<f64>,
+    /// From a target's onset to its response, in seconds; `None` without a hit.
+    pub mean_response_time_s: Option<f64>,
+}
+
+impl Score {
+    /// That of a run; `None` where its sidecar says nothing of responses.
+    fn of(run: &PresentedRun) -> Option<Score> {
+        let score = run.facts.as_ref()?.more.get("responses")?.get("score")?;
+        Score::deserialize(score).ok().filter(|score| score.targets > 0)
+    }
 }
 
 impl RunFigures {
@@ -53,6 +80,7 @@ impl RunFigures {
             begin_s: pulses_s.iter().copied().fold(0.0, f64::min),
             pulses_s,
             sources,
+            score: Score::of(run),
         }
     }
 
@@ -88,6 +116,24 @@ mod tests {
         assert_eq!((figures.trials, figures.null_trials, figures.end_s), (2, 1, 10.0));
         assert!(figures.onset_errors.iter().all(|(_, error)| (error - 2.0).abs() < 1e-9));
         assert_eq!((figures.frame_ms(), figures.trigger), (None, None));
+    }
+
+    #[test]
+    fn responses_are_those_that_the_sidecar_counted_and_none_where_there_was_no_target() {
+        let with = |targets: u64| {
+            let score = serde_json::json!({
+                "targets": targets, "hits": 3, "misses": 1, "false_alarms": 2, "without_target": 30, "d_prime": 1.5,
+                "corrected_hit_rate": 0.25, "mean_response_time_s": null,
+            });
+            let facts = serde_json::json!({
+                "emulated": false, "complete": true, "image_set_sha256": "", "tr_s": 2.0, "pulses_s": [],
+                "trigger": { "verdict": "clean", "source": "key 5", "expected_pulses": 0, "other_bytes": 0, "fit": null },
+                "flips": FlipFacts::default(), "responses": { "score": score },
+            });
+            RunFigures::of(&run(Some(serde_json::from_value(facts).unwrap()))).score
+        };
+        let score = Score { targets: 4, hits: 3, false_alarms: 2, d_prime: Some(1.5), mean_response_time_s: None };
+        assert_eq!((with(4), with(0), RunFigures::of(&run(None)).score), (Some(score), None, None));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::brain::{self, Grid, nifti_file};
 use crate::report::error::Error;
+use crate::report::group::Group;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
 use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
@@ -40,6 +41,8 @@ pub struct Findings {
     pub natural: Natural,
     /// The participants for whom there are maps, in the order of their names.
     pub participants: Vec<Participant>,
+    /// The group analyses beside the participants' maps.
+    pub groups: Vec<Group>,
     /// The program that made the maps, from the dataset's description.
     pub maps_made_by: Option<String>,
 }
@@ -170,7 +173,8 @@ impl Findings {
         }
         let version = participants.iter().find_map(|p| p.analysis.version.as_ref());
         let maps_made_by = made_by(&sources.maps).or(version.map(|version| format!("layerprint {version}")));
-        Ok(Findings { set, natural, participants, maps_made_by })
+        let groups = Group::read_all(&sources.maps, &set)?;
+        Ok(Findings { set, natural, participants, groups, maps_made_by })
     }
 
     /// The runs of all participants.
@@ -290,7 +294,7 @@ impl Participant {
 }
 
 /// What a volume of indices means, as places in the set's layers; `None` for 0.
-fn indices(volume: &[f32], names: &Path, layers: &[Layer]) -> Result<Vec<Option<usize>>, Error> {
+pub fn indices(volume: &[f32], names: &Path, layers: &[Layer]) -> Result<Vec<Option<usize>>, Error> {
     let table = Table::read(names)?;
     let (index, name) = (table.column("index")?, table.column("name")?);
     let mut places = BTreeMap::new();
@@ -334,7 +338,7 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
     let mut runs = Vec::new();
     for path in bids::find_func(bids, &name.subject, "_events.tsv")? {
         let Some(run) = RunName::parse(&name_of(&path)).filter(|run| belongs(run, name)) else { continue };
-        let events = Events::read(&path)?;
+        let events = Events::read(&path)?.naming(set.models().images());
         let sidecar = path.with_extension("json");
         let facts = RunFacts::read(&sidecar)?;
         if let Some(facts) = &facts {
@@ -371,7 +375,8 @@ fn check_images(path: &Path, events: &Events, set: &ImageSet) -> Result<(), Erro
     Ok(())
 }
 
-fn same_set(path: &Path, set: &ImageSet, found: &str) -> Result<(), Error> {
+/// Refuses a file of another image set than the one named.
+pub fn same_set(path: &Path, set: &ImageSet, found: &str) -> Result<(), Error> {
     if found == set.sha256() {
         return Ok(());
     }
@@ -392,6 +397,7 @@ fn made_by(dataset: &Path) -> Option<String> {
     Some(format!("{} {version}", maker.get("Name")?.as_str()?).trim().to_owned())
 }
 
-fn name_of(path: &Path) -> String {
+/// The last part of a path.
+pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

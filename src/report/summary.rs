@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::report::session::RunFigures;
+use crate::report::group::Group;
+use crate::report::session::{RunFigures, Score};
 use crate::report::sources::{Findings, Participant};
 use crate::rsa::pair_count;
 use crate::study::{Provenance, Weights};
@@ -39,6 +40,10 @@ pub struct Summary {
     pub spread_min: f64,
     /// The mean spread over layers.
     pub spread_mean: f64,
+    /// The least that any layer keeps of its RSM under any view that a set is held to; `null` where none was measured.
+    pub stability_keep_min: Option<f64>,
+    /// Under such views the smallest share of layers whose RSM is most like their own clean one.
+    pub stability_identified_min: Option<f64>,
     /// Whether the network was trained.
     pub weights: Weights,
     /// Of the network's tensors.
@@ -63,6 +68,14 @@ pub struct Summary {
     pub onset_error_mean_ms: Option<f64>,
     /// The largest onset error of any trial, without its sign, in ms.
     pub onset_error_max_abs_ms: Option<f64>,
+    /// Targets of the participants' task, over all runs; `null` where there was none.
+    pub targets: Option<u64>,
+    /// Those that were responded to.
+    pub hits: Option<u64>,
+    /// Presses that respond to no target.
+    pub false_alarms: Option<u64>,
+    /// The sensitivity d' in SDs, mean over the runs.
+    pub d_prime_mean: Option<f64>,
     /// Whether any run had an emulated scanner: such data are no data.
     pub emulated: Option<bool>,
     /// For each layer the share of its planted region's voxels in which it is the best, over all participants; `null`
@@ -74,6 +87,8 @@ pub struct Summary {
     pub recovery_mean: Option<f64>,
     /// The contrast-to-noise ratio of the simulation; the smallest, where participants differ.
     pub cnr: Option<f64>,
+    /// In how many layers' group maps a voxel was found, corrected for all voxels of the layer; `null` without a group.
+    pub group_layers_found: Option<usize>,
     /// Which program made what.
     pub versions: BTreeMap<String, String>,
 }
@@ -90,11 +105,17 @@ impl Summary {
         let errors: Vec<f64> = runs.iter().flat_map(|run| run.onset_errors.iter().map(|(_, error)| *error)).collect();
         let facts = || findings.runs().filter_map(|run| run.facts.as_ref());
         let analyzed_as_emulated = findings.participants.iter().filter_map(|p| p.analysis.emulated);
-        let emulated: Vec<bool> = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated).collect();
+        let emulated = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated);
+        let emulated: Vec<bool> = emulated.chain(findings.groups.iter().map(|group| group.figures.emulated)).collect();
         let complete: Vec<bool> = facts().map(|facts| facts.complete).collect();
         let late: Vec<u64> = runs.iter().filter_map(|run| Some(run.flips.as_ref()?.late_frames)).collect();
         let verdicts = || runs.iter().filter_map(|run| Some(&run.trigger.as_ref()?.verdict));
         let verdict = verdicts().find(|verdict| !verdict.faults().is_empty()).or_else(|| verdicts().next());
+        let judged = || figures.views.iter().filter(|view| view.judged);
+        let scores: Vec<&Score> = runs.iter().filter_map(|run| run.score.as_ref()).collect();
+        let responses = |count: fn(&Score) -> u64| {
+            (!scores.is_empty()).then(|| scores.iter().map(|score| count(score)).sum::<u64>())
+        };
         let pairs = pair_count(manifest.images.len());
         let here = Provenance::here();
         let mut versions = BTreeMap::from([
@@ -116,6 +137,8 @@ impl Summary {
             spread: figures.layers.iter().map(|layer| (layer.name.to_string(), layer.spread.into())).collect(),
             spread_min: least(&spreads).unwrap_or(f64::NAN),
             spread_mean: mean(&spreads).unwrap_or(f64::NAN),
+            stability_keep_min: least(&judged().map(|view| view.keep_min).collect::<Vec<_>>()),
+            stability_identified_min: least(&judged().map(|view| view.identified).collect::<Vec<_>>()),
             weights: manifest.network.weights,
             weights_sha256: manifest.network.weights_sha256.clone(),
             image_set_sha256: findings.set.sha256().to_owned(),
@@ -128,11 +151,16 @@ impl Summary {
             trigger_verdict: verdict.map(|verdict| verdict.name().to_owned()),
             onset_error_mean_ms: mean(&errors),
             onset_error_max_abs_ms: errors.iter().map(|error| error.abs()).max_by(f64::total_cmp),
+            targets: responses(|score| score.targets),
+            hits: responses(|score| score.hits),
+            false_alarms: responses(|score| score.false_alarms),
+            d_prime_mean: mean(&scores.iter().filter_map(|score| score.d_prime).collect::<Vec<_>>()),
             emulated: (!emulated.is_empty()).then(|| emulated.iter().any(|&emulated| emulated)),
             recovery_min: shares.as_deref().and_then(least),
             recovery_mean: shares.as_deref().and_then(mean),
             recovery: recovery.map(|layers| layers.into_iter().map(|(layer, share)| (layer, share.into())).collect()),
             cnr: least(&findings.participants.iter().filter_map(|p| p.truth.as_ref()?.cnr()).collect::<Vec<_>>()),
+            group_layers_found: findings.groups.first().map(Group::layers_found),
             versions,
         }
     }

@@ -1,7 +1,17 @@
 //! The shape of the simulated brain, and where its regions lie.
 
+use rand_distr::{Distribution, StandardNormal};
+
 use crate::brain::{Grid, Mask};
 use crate::simulate::error::Error;
+use crate::simulate::settings::Participants;
+use crate::study::{Seed, Stream};
+
+/// How many places and sizes are drawn for a participant's region before it is left where all have it.
+const TRIES: usize = 100;
+
+/// The share of a ball's voxels that must lie in the brain for a region to be moved there.
+const INSIDE: f64 = 0.9;
 
 /// The corners of the box around the brain, in mm.
 const BOX_MM: [[f64; 2]; 3] = [[-75.0, 75.0], [-108.0, 78.0], [-72.0, 84.0]];
@@ -11,6 +21,8 @@ const BOX_MM: [[f64; 2]; 3] = [[-75.0, 75.0], [-108.0, 78.0], [-72.0, 84.0]];
 pub struct Region {
     /// Its centre in mm.
     pub centre_mm: [f64; 3],
+    /// Its radius in mm.
+    pub radius_mm: f64,
     /// Its voxels, as places in the mask's list, ascending.
     pub voxels: Vec<usize>,
 }
@@ -68,11 +80,44 @@ pub fn place_regions(mask: &Mask, regions: usize, radius_mm: f64) -> Result<Vec<
         }
     }
     centres.sort_by(|a, b| a[1].total_cmp(&b[1]).then(a[0].total_cmp(&b[0])));
-    let ball = |centre_mm| Region {
-        centre_mm,
-        voxels: (0..mask.len()).filter(|&place| distance_mm(position(place), centre_mm) <= radius_mm).collect(),
-    };
-    Ok(centres.into_iter().map(ball).collect())
+    Ok(centres.into_iter().map(|centre_mm| ball(mask, centre_mm, radius_mm)).collect())
+}
+
+/// The regions of one participant: each centre moved by a normal amount on each axis and each radius multiplied by e to
+/// the power of one, drawn anew until no two regions overlap and nine tenths of the ball lie in the brain. What finds no
+/// such place stays where all have it.
+pub fn vary(mask: &Mask, common: &[Region], participants: &Participants, seed: Seed) -> Vec<Region> {
+    let voxel_mm3: f64 = mask.grid().voxel_size_mm().iter().product();
+    let mut regions = common.to_vec();
+    for index in 0..regions.len() {
+        let mut chance = seed.stream(Stream::RegionPlacement, index as u32);
+        let mut normal = |sd: f64| -> f64 {
+            let value: f64 = StandardNormal.sample(&mut chance);
+            sd * value
+        };
+        for _ in 0..TRIES {
+            let centre_mm = common[index].centre_mm.map(|mm| mm + normal(participants.shift_sd_mm));
+            let radius_mm = common[index].radius_mm * normal(participants.log_radius_sd).exp();
+            let apart = |other: &Region| distance_mm(centre_mm, other.centre_mm) > radius_mm + other.radius_mm;
+            if regions.iter().enumerate().any(|(place, other)| place != index && !apart(other)) {
+                continue;
+            }
+            let moved = ball(mask, centre_mm, radius_mm);
+            let full = 4.0 / 3.0 * std::f64::consts::PI * radius_mm.powi(3) / voxel_mm3;
+            if moved.voxels.len() as f64 >= INSIDE * full {
+                regions[index] = moved;
+                break;
+            }
+        }
+    }
+    regions
+}
+
+fn ball(mask: &Mask, centre_mm: [f64; 3], radius_mm: f64) -> Region {
+    let grid = mask.grid();
+    let inside =
+        |&place: &usize| distance_mm(grid.position_mm(grid.voxel(mask.voxels()[place])), centre_mm) <= radius_mm;
+    Region { centre_mm, radius_mm, voxels: (0..mask.len()).filter(inside).collect() }
 }
 
 /// The places of the voxels that have brain on all six sides at the given distance.
@@ -124,6 +169,32 @@ mod tests {
             }
         }
         assert!(regions.windows(2).all(|pair| pair[0].centre_mm[1] <= pair[1].centre_mm[1]));
+    }
+
+    #[test]
+    fn participants_have_their_regions_elsewhere_and_never_two_in_one_voxel() {
+        let mask = brain(4.0);
+        let common = place_regions(&mask, 12, 15.0).unwrap();
+        let as_stated = Participants { count: 20, shift_sd_mm: 4.0, log_radius_sd: 0.1 };
+        let everybody: Vec<Vec<Region>> =
+            (0..20).map(|who| vary(&mask, &common, &as_stated, Seed(1).of(&format!("sub-{who}")))).collect();
+        for regions in &everybody {
+            let mut owned = vec![false; mask.len()];
+            for &voxel in regions.iter().flat_map(|region| &region.voxels) {
+                assert!(!std::mem::replace(&mut owned[voxel], true), "a voxel in two regions");
+            }
+        }
+        let rms = |deviation: &dyn Fn(&Region, &Region) -> f64| {
+            let all = everybody.iter().flat_map(|regions| regions.iter().zip(&common));
+            (all.map(|(own, common)| deviation(own, common).powi(2)).sum::<f64>() / 240.0).sqrt()
+        };
+        // Rejected draws are the far ones: a little less than what was asked for.
+        let shift = rms(&|own, common| distance_mm(own.centre_mm, common.centre_mm) / 3.0_f64.sqrt());
+        let log_radius = rms(&|own, common| (own.radius_mm / common.radius_mm).ln());
+        assert!((2.5..4.4).contains(&shift), "{shift} mm");
+        assert!((0.06..0.12).contains(&log_radius), "{log_radius}");
+        let still = Participants { shift_sd_mm: 0.0, log_radius_sd: 0.0, ..as_stated };
+        assert!(vary(&mask, &common, &still, Seed(1)) == common);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod anatomy;
 mod error;
+mod exchange;
 mod noise;
 mod patterns;
 mod settings;
@@ -20,13 +21,16 @@ use crate::study::bids::{self, DatasetType, Label, RunName};
 use crate::study::{Events, ImageSet, Output, Progress, RunFacts, Seed, file, table};
 
 pub use error::Error;
-pub use settings::{Settings, Tuning};
+pub use settings::{Participants, Settings, Tuning};
 
 /// The mean signal of a voxel, in the arbitrary units of a scanner.
 const BASELINE: f32 = 10_000.0;
 
+/// What the names of tables of events end with.
+const EVENTS: &str = "_events.tsv";
+
 /// Whose brain is simulated, and what it saw.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Participant<'a> {
     /// A BIDS dataset with the participant's `events.tsv` and `events.json`.
     pub bids: &'a Path,
@@ -36,6 +40,26 @@ pub struct Participant<'a> {
     pub images: &'a ImageSet,
     /// All chance comes from here; each participant has a brain and noise of its own.
     pub seed: Seed,
+}
+
+/// Simulates all participants of the settings. Who has no runs in the dataset yet gets those of `model`, with the images
+/// exchanged at random in each: new ones, marked as emulated. Returns what [`run`] does, for each.
+pub fn run_all(
+    settings: &Settings,
+    participants: &Participants,
+    model: &Participant,
+    progress: &dyn Progress,
+) -> Result<Vec<[PathBuf; 2]>, Error> {
+    let shown = runs_of(model)?;
+    let mut done = Vec::new();
+    for subject in participants.labels() {
+        if bids::find_func(model.bids, &subject, EVENTS)?.is_empty() {
+            exchange::write(&shown, &subject, model)?;
+        }
+        progress.say(&format!("sub-{subject}"));
+        done.push(run(settings, &Participant { subject: &subject, ..*model }, progress)?);
+    }
+    Ok(done)
 }
 
 /// Simulates every run of a participant; returns where the series and the truth lie, below `derivatives/fmriprep` and
@@ -50,7 +74,11 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
 
     let mask = anatomy::brain(settings.voxel_size_mm);
     let layers = who.images.models().layers();
-    let regions = anatomy::place_regions(&mask, layers.len(), settings.region_radius_mm)?;
+    let common = anatomy::place_regions(&mask, layers.len(), settings.region_radius_mm)?;
+    let regions = match &settings.participants {
+        Some(participants) => anatomy::vary(&mask, &common, participants, seed),
+        None => common,
+    };
     let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, seed)?;
 
     for (index, run) in runs.iter().enumerate() {
@@ -68,6 +96,8 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
 
 /// A run that the participant saw.
 struct Run {
+    /// Its table of events.
+    path: PathBuf,
     name: RunName,
     events: Events,
     facts: RunFacts,
@@ -83,15 +113,15 @@ impl Run {
 /// The participant's runs in the order of their names, each checked against the image set.
 fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
     let mut runs = Vec::new();
-    for path in bids::find_func(who.bids, who.subject, "_events.tsv")? {
+    for path in bids::find_func(who.bids, who.subject, EVENTS)? {
         let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
         let sidecar = path.with_extension("json");
         let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("was not written by `layerprint present`"))?;
+        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
         if facts.image_set_sha256 != who.images.sha256() {
             return Err(wrong("tells of another image set than the one named"));
         }
-        let run = Run { events: Events::read(&path)?, name, facts };
+        let run = Run { events: Events::read(&path)?, path, name, facts };
         if run.volumes() < 10 {
             return Err(wrong(&format!("tells of {} volumes only", run.volumes())));
         }
@@ -153,9 +183,20 @@ fn single_trial_peak(duration_s: f64) -> f64 {
 fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noise) -> Result<(), Error> {
     let func = |ending: &str| folder.join("func").join(format!("{}_{ending}", run.name));
     nifti_file::write_series(&func("desc-preproc_bold.nii.gz"), mask, series, 0.0)?;
-    let sidecar =
-        json!({ "RepetitionTime": run.facts.tr_s, "TaskName": run.name.task.to_string(), "SkullStripped": true });
+    let sidecar = json!({
+        "Description": "Simulated series, as if preprocessed",
+        "RepetitionTime": run.facts.tr_s,
+        "TaskName": run.name.task.to_string(),
+        "SkullStripped": true,
+    });
     file::write_json(&func("desc-preproc_bold.json"), &sidecar)?;
+    let about_mask = json!({
+        "Description": "The voxels of the simulated brain",
+        "Type": "Brain",
+        "Sources": [format!("bids::sub-{}/func/{}_desc-preproc_bold.nii.gz", run.name.subject, run.name)],
+        "SpatialReference": "orig",
+    });
+    file::write_json(&func("desc-brain_mask.json"), &about_mask)?;
     let inside = mask.fill(&vec![1.0; mask.len()], 0.0);
     let labels: Vec<i16> = inside.data.iter().map(|&value| value as i16).collect();
     nifti_file::write_labels(&func("desc-brain_mask.nii.gz"), mask.grid(), &labels)?;

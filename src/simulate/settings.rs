@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
 
 /// What kind of brain and noise is simulated: `simulation.toml`.
@@ -17,10 +18,10 @@ pub struct Settings {
     /// How the tuning of voxels is arranged inside a region.
     pub tuning: Tuning,
     /// Contrast-to-noise ratio: SD over images of a voxel's response at the peak of a single trial, divided by the SD over
-    /// time of its noise.
-    #[serde(deserialize_with = "positive")]
+    /// time of its noise; 0 for a brain in which no region answers.
+    #[serde(deserialize_with = "not_negative")]
     pub cnr: f64,
-    /// SD over time of a voxel's noise, in percent of its mean signal.
+    /// SD over time of a voxel's noise, in percent of its mean signal: 100 divided by its temporal SNR.
     #[serde(deserialize_with = "positive")]
     pub noise_sd_percent: f64,
     /// Correlation of the noise of one volume with that of the next, 0 to below 1.
@@ -35,6 +36,32 @@ pub struct Settings {
     /// SD over voxels of the signal change that motion causes, in noise SDs.
     #[serde(deserialize_with = "not_negative")]
     pub motion: f64,
+    /// Several participants, each with regions of its own; without it one, with the regions where all have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participants: Option<Participants>,
+}
+
+/// How many brains are simulated, and how they differ beside their tuning and noise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Participants {
+    /// How many, 1 to 999.
+    #[serde(deserialize_with = "count")]
+    pub count: u32,
+    /// SD over participants of each coordinate of a region's centre, in mm: what normalization to a template leaves.
+    #[serde(deserialize_with = "not_negative")]
+    pub shift_sd_mm: f64,
+    /// SD over participants of the logarithm of a region's radius, below 1.
+    #[serde(deserialize_with = "below_one")]
+    pub log_radius_sd: f64,
+}
+
+impl Participants {
+    /// Their labels: `01` and on, with three digits where there are more than 99.
+    pub fn labels(&self) -> Vec<Label> {
+        let digits = if self.count > 99 { 3 } else { 2 };
+        (1..=self.count).map(|number| Label::new(format!("{number:0digits$}")).expect("digits")).collect()
+    }
 }
 
 /// How the tuning of voxels is arranged inside a region.
@@ -51,6 +78,10 @@ pub enum Tuning {
 
 fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a number from 0 to below 1", |value| (0.0..1.0).contains(value))
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    checked(deserializer, "from 1 to 999 participants", |count| (1..=999).contains(count))
 }
 
 fn voxel_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -33,11 +33,19 @@ pub fn write(
     let layers = who.images.models().layers();
     let rows = layers.iter().zip(regions).enumerate().map(|(index, (layer, region))| {
         let [x, y, z] = region.centre_mm.map(|mm| table::cell(mm, 1));
-        [(index + 1).to_string(), layer.to_string(), region.voxels.len().to_string(), x, y, z]
+        let radius = table::cell(region.radius_mm, 2);
+        [(index + 1).to_string(), layer.to_string(), region.voxels.len().to_string(), x, y, z, radius]
     });
-    table::write(&path("tsv"), &["index", "name", "voxels", "x_mm", "y_mm", "z_mm"], rows)?;
+    table::write(&path("tsv"), &["index", "name", "voxels", "x_mm", "y_mm", "z_mm", "radius_mm"], rows)?;
 
+    let column = |what: &str, units: &str| json!({ "Description": what, "Units": units });
     let simulation = json!({
+        "Description": "Index of the layer planted in each voxel; 0 for none",
+        "SpatialReference": "orig",
+        "voxels": { "Description": "Number of voxels of the region" },
+        "x_mm": column("Centre of the region, from left to right", "mm"),
+        "y_mm": column("Centre of the region, from back to front", "mm"),
+        "z_mm": column("Centre of the region, from below to above", "mm"),
         "cnr": settings.cnr,
         "tr_s": tr_s,
         "settings": settings,

@@ -158,13 +158,30 @@ pub enum DatasetType {
     Derivative,
 }
 
-/// Writes `dataset_description.json` into the root of a dataset, if there is none yet.
+/// Names of derivatives that the standard does not have: a validator is told to pass over them, as by fMRIPrep of its own.
+const BIDSIGNORE: &str = "*_statmap.*\n*_timeseries.tsv\n*_summary.json\n*_similarity.*\n*_reliability.tsv\ngroup*\n";
+
+/// Writes `dataset_description.json` into the root of a dataset, if there is none yet; with it a `README.md` where there is no
+/// README, and for a derivative a `.bidsignore`.
 pub fn describe_dataset(root: &Path, name: &str, kind: DatasetType) -> Result<(), Error> {
     let path = root.join("dataset_description.json");
     if path.exists() {
         return Ok(());
     }
     let here = Provenance::here();
+    let is_readme = |path: &PathBuf| name_of(path).starts_with("README");
+    if !root.is_dir() || !entries(root)?.iter().any(is_readme) {
+        let Provenance { program, version, .. } = &here;
+        let text = format!(
+            "# {name}\n\nWritten by {program} {version}, whose page docs/formats.md says what is in each file.\n\nWho was \
+             measured, how and what for is known to the authors of this dataset only: they write it here.\n"
+        );
+        file::write(&root.join("README.md"), text.as_bytes())?;
+    }
+    let ignored = root.join(".bidsignore");
+    if kind == DatasetType::Derivative && !ignored.exists() {
+        file::write(&ignored, BIDSIGNORE.as_bytes())?;
+    }
     let kind = match kind {
         DatasetType::Raw => "raw",
         DatasetType::Derivative => "derivative",

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::study::{
     error::Error,
-    file, table,
+    file,
+    imported::Mapping,
+    provenance::Provenance,
+    table,
     table::Table,
     verdict::{GridFit, Verdict},
 };
@@ -34,6 +38,12 @@ pub fn trial_type(image: Option<&str>, is_one_back: bool) -> &str {
         Some(_) if is_one_back => ONE_BACK,
         Some(name) => name,
     }
+}
+
+/// The name of the image in a file: that of the file without folder and ending.
+pub fn image_of_file(stim_file: &str) -> &str {
+    let name = stim_file.rsplit(['/', '\\']).next().unwrap_or(stim_file);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 /// The rows of an `events.tsv`, sorted by onset.
@@ -80,6 +90,8 @@ pub enum OnsetSource {
     Device,
     /// A simulated display's clock.
     Simulated,
+    /// Another program, as the sidecar says; how is that program's business.
+    Imported,
 }
 
 /// The part of an `events.json` in which a run says what it was: stands under the key `Layerprint`.
@@ -102,6 +114,40 @@ pub struct RunFacts {
     /// Everything else that the presenting program wrote, kept as it is.
     #[serde(flatten)]
     pub more: Map<String, Value>,
+}
+
+/// The part of an `events.json` in which imported events say where they come from: stands under the key `Layerprint`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportFacts {
+    /// The table that was imported.
+    pub imported: Imported,
+    /// The name of the image set, below `/stimuli`.
+    pub image_set: String,
+    /// Identifies the image set shown: the SHA-256 of its `images.toml`.
+    pub image_set_sha256: String,
+    /// Seconds from one volume to the next, as the user says.
+    pub tr_s: f64,
+    /// The number of stored volumes, where the user says it.
+    pub volumes: Option<u32>,
+    /// The program that imported them.
+    pub provenance: Provenance,
+}
+
+/// A table of events that another program wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// By which program, and how, onsets were measured, as the user says.
+    pub measured_by: String,
+    /// The name of the file.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// When the first stored volume began, by the clock and in the unit of the file.
+    pub first_volume: f64,
+    /// Whether images were told by their names alone, without a look at their files.
+    pub by_name: bool,
+    /// How the file was read.
+    pub mapping: Mapping,
 }
 
 impl RunFacts {
@@ -171,7 +217,8 @@ const COLUMNS: [(&str, &str, Option<&str>); 10] = [
     ("frames", "Number of screen refreshes during which the event was shown", None),
     (
         "onset_source",
-        "How the onset was measured: presented, vblank, estimated, device (of a press) or simulated",
+        "How the onset was measured: presented, vblank, estimated, device (of a press), simulated, or imported (by another \
+         program)",
         None,
     ),
 ];
@@ -202,22 +249,27 @@ impl OnsetSource {
             OnsetSource::Estimated => "estimated",
             OnsetSource::Device => "device",
             OnsetSource::Simulated => "simulated",
+            OnsetSource::Imported => "imported",
         }
     }
 
     fn parse(name: &str) -> Option<OnsetSource> {
         use OnsetSource::*;
-        [Presented, Vblank, Estimated, Device, Simulated].into_iter().find(|source| source.name() == name)
+        [Presented, Vblank, Estimated, Device, Simulated, Imported].into_iter().find(|source| source.name() == name)
     }
 }
 
 impl Events {
-    /// Reads an `events.tsv`: `onset`, `duration` and `trial_type` must be there, our own columns may be, others are
-    /// passed over. Rows are sorted by onset.
+    /// Reads an `events.tsv`: `onset`, `duration`, and `trial_type` or `stim_file` must be there, our own columns may be,
+    /// others are passed over. Without `trial_type` the name of a trial is that of its `stim_file` ([`image_of_file`]), or
+    /// [`NULL`]. Rows are sorted by onset.
     pub fn read(path: &Path) -> Result<Events, Error> {
         let table = Table::read(path)?;
-        let [onset, duration, trial_type] = ["onset", "duration", "trial_type"].map(|name| table.column(name));
-        let (onset, duration, trial_type) = (onset?, duration?, trial_type?);
+        let (onset, duration) = (table.column("onset")?, table.column("duration")?);
+        let trial_type = table.find("trial_type");
+        if trial_type.is_none() && table.find("stim_file").is_none() {
+            return Err(Error::content(path, "column \"trial_type\" is missing, and there is no \"stim_file\" either"));
+        }
         let [stim_file, response_time, response_button, sha256, planned, frames, source] = [
             "stim_file",
             "response_time",
@@ -246,7 +298,10 @@ impl Events {
             events.push(Event {
                 onset_s: table.required_number(row, onset)?,
                 duration_s,
-                trial_type: table.text(row, trial_type).into(),
+                trial_type: match trial_type {
+                    Some(column) => table.text(row, column).into(),
+                    None => text(row, stim_file).map_or(NULL, image_of_file).into(),
+                },
                 stim_file: text(row, stim_file).map(str::to_owned),
                 response_time_s: number(row, response_time)?,
                 response_button: text(row, response_button).map(str::to_owned),
@@ -260,6 +315,22 @@ impl Events {
             return Err(Error::content(path, "there is no event in it"));
         }
         Ok(Events::sorted(events))
+    }
+
+    /// The same, each image's trial called by the name of the image. Programs that write another condition into `trial_type`
+    /// name images in `stim_file`: where no `trial_type` of the run is one of these images, the files' names
+    /// ([`image_of_file`]) are taken. What is neither stays as it is.
+    pub fn naming(mut self, images: &[String]) -> Events {
+        if self.0.iter().any(|event| images.contains(&event.trial_type)) {
+            return self;
+        }
+        for event in self.0.iter_mut().filter(|event| event.is_of_image()) {
+            let of_file = event.stim_file.as_deref().map(image_of_file);
+            if let Some(image) = of_file.and_then(|name| images.iter().find(|image| *image == name)) {
+                event.trial_type.clone_from(image);
+            }
+        }
+        self
     }
 
     /// Rows in any order.
@@ -293,32 +364,64 @@ impl RunFacts {
     /// Writes the `events.json` beside a table: what each column means, `StimulusPresentation` as BIDS defines it, and
     /// these facts.
     pub fn write(&self, path: &Path, stimulus_presentation: Map<String, Value>) -> Result<(), Error> {
-        let mut sidecar = Map::new();
-        for (name, description, units) in COLUMNS {
-            let mut column = json!({ "Description": description });
-            if let Some(units) = units {
-                column["Units"] = units.into();
-            }
-            sidecar.insert(name.into(), column);
-        }
-        sidecar.insert("StimulusPresentation".into(), stimulus_presentation.into());
-        let facts = serde_json::to_value(self).map_err(|source| Error::Json { path: path.into(), source })?;
-        sidecar.insert("Layerprint".into(), facts);
-        file::write_json(path, &sidecar)
+        write_sidecar(path, stimulus_presentation, self)
     }
 
-    /// Reads the facts from an `events.json`; `None` where another program wrote it, or there is none.
+    /// Reads the facts from an `events.json`; `None` where another program presented the run, or there is no such file.
     pub fn read(path: &Path) -> Result<Option<RunFacts>, Error> {
-        #[derive(Deserialize)]
-        struct Sidecar {
-            #[serde(rename = "Layerprint")]
-            facts: Option<RunFacts>,
-        }
-        if !path.exists() {
-            return Ok(None);
-        }
-        file::read_json::<Sidecar>(path).map(|sidecar| sidecar.facts)
+        if is_imported(path)? { Ok(None) } else { read_facts(path) }
     }
+}
+
+impl ImportFacts {
+    /// Writes the `events.json` beside a table of imported events.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let mut stimulus_presentation = Map::new();
+        stimulus_presentation.insert("SoftwareName".into(), self.imported.measured_by.clone().into());
+        write_sidecar(path, stimulus_presentation, self)
+    }
+
+    /// Reads the facts from an `events.json`; `None` where the events were not imported, or there is no such file.
+    pub fn read(path: &Path) -> Result<Option<ImportFacts>, Error> {
+        if is_imported(path)? { read_facts(path) } else { Ok(None) }
+    }
+}
+
+/// A sidecar: what each column means, how stimuli were presented, and what stands under `Layerprint`.
+fn write_sidecar(path: &Path, stimulus_presentation: Map<String, Value>, facts: &impl Serialize) -> Result<(), Error> {
+    let mut sidecar = Map::new();
+    for (name, description, units) in COLUMNS {
+        let mut column = json!({ "Description": description });
+        if let Some(units) = units {
+            column["Units"] = units.into();
+        }
+        sidecar.insert(name.into(), column);
+    }
+    sidecar.insert("StimulusPresentation".into(), stimulus_presentation.into());
+    let facts = serde_json::to_value(facts).map_err(|source| Error::Json { path: path.into(), source })?;
+    sidecar.insert("Layerprint".into(), facts);
+    file::write_json(path, &sidecar)
+}
+
+/// What stands under `Layerprint` in a sidecar; `None` where nothing does, or there is no such file.
+fn read_facts<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    #[derive(Deserialize)]
+    struct Sidecar<T> {
+        #[serde(rename = "Layerprint")]
+        facts: Option<T>,
+    }
+    if !path.exists() {
+        return Ok(None);
+    }
+    file::read_json::<Sidecar<T>>(path).map(|sidecar| sidecar.facts)
+}
+
+fn is_imported(path: &Path) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Origin {
+        imported: Option<IgnoredAny>,
+    }
+    Ok(read_facts::<Origin>(path)?.is_some_and(|origin| origin.imported.is_some()))
 }
 
 #[cfg(test)]
@@ -358,6 +461,33 @@ mod tests {
         assert_eq!(events.0[0].trial_type, "scissors");
         assert_eq!(events.0[1].onset_s, 52.5);
         assert_eq!(events.0[1].onset_source, None);
+    }
+
+    #[test]
+    fn files_name_images_where_there_is_no_trial_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.tsv");
+        std::fs::write(&path, "onset\tduration\tstim_file\n1\t1\tset/a.b.png\n3\t1\tn/a\n5\t1\tC:\\set\\c.png\n")
+            .unwrap();
+        let names: Vec<String> = Events::read(&path).unwrap().0.into_iter().map(|event| event.trial_type).collect();
+        assert_eq!(names, ["a.b", NULL, "c"]);
+        std::fs::write(&path, "onset\tduration\n1\t1\n").unwrap();
+        assert!(Events::read(&path).unwrap_err().to_string().contains("\"stim_file\""));
+    }
+
+    #[test]
+    fn files_name_images_where_no_trial_type_does() {
+        let event = |trial_type: &str, file: &str| Event {
+            trial_type: trial_type.into(),
+            stim_file: Some(file.into()),
+            ..Event::default()
+        };
+        let names = |events: [Event; 3]| {
+            let images = ["a", "b"].map(String::from);
+            Events(events.to_vec()).naming(&images).0.into_iter().map(|event| event.trial_type).collect::<Vec<_>>()
+        };
+        assert_eq!(names([event("face", "s/a.png"), event("null", "n"), event("house", "b.jpg")]), ["a", "null", "b"]);
+        assert_eq!(names([event("a", "s/a.png"), event("again", "a.png"), event("b", "a.png")]), ["a", "again", "b"]);
     }
 
     #[test]

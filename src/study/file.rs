@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::study::error::Error;
+use crate::study::{error::Error, nearest::slip_of};
 
 /// The bytes of a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -31,9 +31,24 @@ pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Err
             path: path.into(),
             line: before.matches('\n').count() + 1,
             column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
-            what: error.message().trim_end().replace('\n', "; "),
+            what: with_what_is_meant(error.message().trim_end().replace('\n', "; ")),
         }
     })
+}
+
+/// A message about an unknown key or value, with the known one that may be meant. serde sets the words in backticks, the
+/// unknown one first.
+fn with_what_is_meant(message: String) -> String {
+    if !message.starts_with("unknown field `") && !message.starts_with("unknown variant `") {
+        return message;
+    }
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match slip_of(words[1..].iter().copied(), words[0]) {
+        Some(meant) => {
+            message.replacen(&format!("`{}`", words[0]), &format!("`{}` (did you mean `{meant}`?)", words[0]), 1)
+        }
+        None => message,
+    }
 }
 
 /// A value from a JSON file.
@@ -146,5 +161,32 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("recipe.toml, line 2, column 1: ") && text.contains("stepz"), "{text}");
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_misspelt_key_or_value_is_answered_with_the_one_that_is_meant_and_a_strange_one_is_not() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Similarity {
+            Pearson,
+            Spearman,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "only the errors are read")]
+        struct Settings {
+            radius_mm: f64,
+            similarity: Similarity,
+        }
+        let error = |text: &str| parse_toml::<Settings>(Path::new("plan.toml"), text).unwrap_err().to_string();
+        let key = error("# first\nradus_mm = 8.0\n");
+        assert!(
+            key.starts_with("plan.toml, line 2, ") && key.contains("`radus_mm` (did you mean `radius_mm`?)"),
+            "{key}"
+        );
+        let value = error("radius_mm = 8.0\nsimilarity = \"pearsn\"\n");
+        assert!(value.contains("line 2, ") && value.contains("`pearsn` (did you mean `pearson`?)"), "{value}");
+        let strange = error("colour = 3\n");
+        assert!(strange.contains("`colour`, expected") && !strange.contains("did you mean"), "{strange}");
     }
 }

@@ -331,6 +331,38 @@ impl ImageSet {
         Ok(())
     }
 
+    /// Its name below `/stimuli` of a BIDS dataset: that of its folder, in letters that a path there may have.
+    pub fn stimuli_name(&self) -> String {
+        let absolute = std::fs::canonicalize(&self.folder).unwrap_or_else(|_| self.folder.clone());
+        let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        if name.is_empty() { "images".into() } else { name }
+    }
+
+    /// An image's place below `/stimuli` of a BIDS dataset, as `stim_file` has it.
+    pub fn stim_file(&self, image: &ImageRecord) -> String {
+        format!("{}/{}", self.stimuli_name(), image.file)
+    }
+
+    /// Copies the images below `/stimuli` of a BIDS dataset, where they are not there yet. An image of another set that lies
+    /// in the place of one is an error.
+    pub fn copy_stimuli(&self, dataset: &Path) -> Result<(), Error> {
+        for image in &self.manifest.images {
+            let copy = dataset.join("stimuli").join(self.stim_file(image));
+            let is_there = copy.exists();
+            let source = if is_there { copy.clone() } else { self.path(image) };
+            let bytes = file::read(&source)?;
+            if file::sha256(&bytes) != image.sha256 {
+                let what = "is not the image of the set: give the folder of the set another name, or restore the image";
+                return Err(Error::content(source, what));
+            }
+            if !is_there {
+                file::write(&copy, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The folder of the set.
     pub fn folder(&self) -> &Path {
         &self.folder

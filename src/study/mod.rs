@@ -8,8 +8,10 @@ mod error;
 mod events;
 pub mod file;
 mod image_set;
+mod imported;
 mod layer;
 mod models;
+mod nearest;
 mod output;
 mod picture;
 mod progress;
@@ -22,13 +24,14 @@ mod verdict;
 
 pub use error::Error;
 pub use events::{
-    BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, NULL, ONE_BACK, OnsetSource, RunFacts,
-    TriggerFacts, trial_type,
+    BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, ImportFacts, Imported, NULL, ONE_BACK,
+    OnsetSource, RunFacts, TriggerFacts, image_of_file, trial_type,
 };
 pub use image_set::{
     Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SelectionRecord,
     SynthesisRecord, TrialRecord, ViewFigures, Weights,
 };
+pub use imported::{Import, Mapping, TimeUnit, import};
 pub use layer::Layer;
 pub use models::Models;
 pub use output::{MadeFolders, Output, abandon_outputs};

@@ -55,6 +55,10 @@ pub enum Stream {
     SignFlips = 21,
     /// Which participants a bootstrap draws.
     Bootstrap = 22,
+    /// Where the regions of a simulated participant lie, and how large they are.
+    RegionPlacement = 30,
+    /// Which image a simulated participant sees in place of which.
+    ExchangedImages = 31,
 }
 
 impl Seed {

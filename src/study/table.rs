@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::study::{error::Error, file};
+use serde::{Deserialize, Serialize};
+
+use crate::study::{error::Error, file, nearest::slip_of};
 
 /// A table read from a file: every cell as text, each row as long as the header.
 #[derive(Clone, Debug)]
@@ -11,8 +13,30 @@ pub struct Table {
     path: PathBuf,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
-    /// Where in the file each row stands, from 1.
+    /// Where each row begins, the header being line 1.
     lines: Vec<u64>,
+}
+
+/// What stands between the cells of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Separator {
+    /// As BIDS wants it; quotation marks are part of a cell.
+    Tab,
+    /// Cells may be quoted.
+    Comma,
+    /// Cells may be quoted.
+    Semicolon,
+}
+
+impl Separator {
+    fn character(self) -> char {
+        match self {
+            Separator::Tab => '\t',
+            Separator::Comma => ',',
+            Separator::Semicolon => ';',
+        }
+    }
 }
 
 impl Table {
@@ -23,20 +47,44 @@ impl Table {
 
     /// A table from the text of a TSV file named `path`.
     pub fn parse(path: &Path, text: &str) -> Result<Table, Error> {
-        let lines = text.trim_start_matches('\u{feff}').lines().zip(1..).filter(|(line, _)| !line.is_empty());
-        let mut records = lines.map(|(line, number)| (line.split('\t').map(str::to_owned).collect::<Vec<_>>(), number));
+        Table::parse_separated(path, text, Separator::Tab)
+    }
+
+    /// A table from the text of a file named `path`, whose cells are separated by something else than tabs.
+    pub fn parse_separated(path: &Path, text: &str, separator: Separator) -> Result<Table, Error> {
+        let text = text.trim_start_matches('\u{feff}');
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator.character() as u8)
+            .quoting(separator != Separator::Tab)
+            .flexible(true)
+            .from_reader(text.as_bytes());
         let at = |line, what: String| Error::Line { path: path.into(), line, what };
-        let header = records.next().filter(|(header, _)| header.iter().any(|name| !name.is_empty()));
-        let (header, first) = header.ok_or_else(|| Error::content(path, "the table has no header"))?;
+        // For the reader a row begins where the one before ends: before empty lines, and within a pair of return and feed.
+        let (mut passed, mut line) = (0, 1);
+        let mut line_of = |position: Option<&csv::Position>| {
+            let rest = &text[position.map_or(passed, |position| position.byte() as usize)..];
+            let begin = text.len() - rest.trim_start_matches(['\r', '\n']).len();
+            line += text[passed..begin].matches('\n').count() as u64;
+            passed = begin;
+            line
+        };
+        let header = reader.headers().map_err(|e| at(1, e.to_string()))?.clone();
+        let first = line_of(header.position());
+        let header: Vec<String> = header.iter().map(str::to_owned).collect();
+        if header.iter().all(|name| name.is_empty()) {
+            return Err(Error::content(path, "the table has no header"));
+        }
         if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
             return Err(at(first, format!("column {:?} stands twice", twice.1)));
         }
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
-        for (record, line) in records {
+        for record in reader.records() {
+            let record = record.map_err(|e| at(line_of(e.position()), e.to_string()))?;
+            let line = line_of(record.position());
             if record.len() != header.len() {
                 return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
             }
-            rows.push(record);
+            rows.push(record.iter().map(str::to_owned).collect());
             lines.push(line);
         }
         Ok(Table { path: path.into(), header, rows, lines })
@@ -67,9 +115,13 @@ impl Table {
         self.header.iter().position(|name| name == column)
     }
 
-    /// Where a column stands; an error that names it and the file if there is none.
+    /// Where a column stands; an error that names it, the file and the nearest column if there is none.
     pub fn column(&self, column: &str) -> Result<usize, Error> {
-        self.find(column).ok_or_else(|| Error::content(&self.path, format!("column {column:?} is missing")))
+        self.find(column).ok_or_else(|| {
+            let near = slip_of(self.header.iter().map(String::as_str), column);
+            let hint = near.map(|found| format!("; the nearest is {found:?}")).unwrap_or_default();
+            Error::content(&self.path, format!("column {column:?} is missing{hint}"))
+        })
     }
 
     /// A cell as it is written.
@@ -106,14 +158,28 @@ where
     R: IntoIterator<Item = C>,
     C: IntoIterator<Item = String>,
 {
-    let mut text = header.join("\t") + "\n";
+    write_separated(path, Separator::Tab, header, rows)
+}
+
+/// Like [`write()`], for a program that wants its cells separated by something else. No cell is quoted: one that would have to
+/// be is refused.
+pub fn write_separated<R, C>(path: &Path, separator: Separator, header: &[&str], rows: R) -> Result<(), Error>
+where
+    R: IntoIterator<Item = C>,
+    C: IntoIterator<Item = String>,
+{
+    let between = separator.character();
+    let joined = |cells: &[String]| cells.join(between.encode_utf8(&mut [0; 4]));
+    let mut text = joined(&header.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()) + "\n";
     for row in rows {
         let cells: Vec<String> = row.into_iter().collect();
         assert_eq!(cells.len(), header.len(), "a row as long as its header");
-        if let Some(cell) = cells.iter().find(|cell| cell.contains(['\t', '\n', '\r'])) {
+        let is_unfit =
+            |cell: &&String| cell.contains([between, '\n', '\r']) || separator != Separator::Tab && cell.contains('"');
+        if let Some(cell) = cells.iter().find(is_unfit) {
             return Err(Error::content(path, format!("{cell:?} cannot stand in a table")));
         }
-        text += &cells.join("\t");
+        text += &joined(&cells);
         text.push('\n');
     }
     file::write(path, text.as_bytes())
@@ -157,6 +223,23 @@ mod tests {
         assert_eq!(table.number(0, 0).unwrap(), Some(0.5));
         let message = table.number(1, 0).unwrap_err().to_string();
         assert!(message.contains("line 3") && message.contains("\"onset\"") && message.contains("soon"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_one_that_is_spelt_nearly_so() {
+        let table = read("onset\tduraton\n0.5\t1\n").unwrap();
+        let complaint = |column: &str| table.column(column).unwrap_err().to_string();
+        assert!(complaint("duration").ends_with("column \"duration\" is missing; the nearest is \"duraton\""));
+        assert!(complaint("trial_type").ends_with("column \"trial_type\" is missing"));
+    }
+
+    #[test]
+    fn a_line_is_that_of_the_file_whatever_stands_before_it() {
+        let text = "name,onset\n\n\"two\nlines, quoted\",1\n\nb,soon\n";
+        let table = Table::parse_separated(Path::new("log.csv"), text, Separator::Comma).unwrap();
+        assert_eq!(table.text(0, 0), "two\nlines, quoted");
+        let message = table.number(1, 1).unwrap_err().to_string();
+        assert!(message.starts_with("log.csv, line 6: "), "{message}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::analyze::plan::Plan;
 use crate::analyze::threads;
 use crate::rsa::pairs;
 use crate::study::bids::{DatasetType, Label, describe_dataset};
-use crate::study::{Layer, Output, Progress, Provenance};
+use crate::study::{Layer, Output, Progress, Provenance, Silent};
 
 /// Whose maps to bring together, and where they lie.
 #[derive(Clone, Debug)]
@@ -86,6 +86,12 @@ pub fn run(
     }
     describe_dataset(&request.output, "Maps of the layers of a network", DatasetType::Derivative)?;
     Ok(Some(summary))
+}
+
+/// Whether the group is there already, made of the same by the same plan: then there is nothing for [`run`] to do.
+pub fn is_finished(plan: &Plan, request: &GroupRequest) -> Result<bool, Error> {
+    let question = Question::read(plan, request, &Silent)?;
+    finished::group_is_finished(&question.summary(request), plan, &question.members())
 }
 
 /// Does one part of the sign flips, of which there are so many, and writes down what it comes to in a folder beside that of

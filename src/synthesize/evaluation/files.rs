@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::figures::{self, Cells, Fingerprint, Grid, Scale};
+use crate::figures::{self, Cells, Fingerprint, Scale};
 use crate::rsa::SecondOrder;
 use crate::study::{self, Figures, Layer, Models, ViewFigures, file, table};
 use crate::synthesize::evaluation::stability::least;
@@ -14,7 +14,7 @@ pub fn write(folder: &Path, models: &Models, figures: &Figures) -> Result<(), st
     let drawings = [
         ("fingerprints.svg", fingerprints(models, figures)),
         ("layer_similarity.svg", layer_similarity(models)),
-        ("stability.svg", stability(figures)),
+        ("stability.svg", figures::as_file(&figures::stability(figures))),
     ];
     for (name, drawing) in drawings {
         file::write(&folder.join(name), drawing.as_bytes())?;
@@ -88,22 +88,4 @@ fn layer_similarity(models: &Models) -> String {
         lettered: true,
     };
     figures::heatmap_file(&cells, "similarity of two layers' RSMs (Pearson r)")
-}
-
-/// What each layer keeps under each view.
-fn stability(figures: &Figures) -> String {
-    let rows: Vec<String> = figures.layers.iter().map(|layer| layer.name.to_string()).collect();
-    let (judged, others): (Vec<&ViewFigures>, Vec<&ViewFigures>) = figures.views.iter().partition(|view| view.judged);
-    let names = |views: &[&ViewFigures]| views.iter().map(|view| view.name.replace('_', " ")).collect();
-    let groups = [("views that a set is held to", names(&judged)), ("for information", names(&others))];
-    let views = [judged, others].concat();
-    let grid = Grid {
-        title: "Stability: what each layer keeps of its RSM under each view".into(),
-        description: "Correlation of each layer's RSM under a view with its own clean RSM.".into(),
-        rows: &rows,
-        groups: &groups,
-        value: &|layer, view| views[view].keep[layer],
-        scale: Scale::of_shares(),
-    };
-    figures::grid(&grid, "keep: correlation of an RSM under the view with the clean one (Pearson r)")
 }
