@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
-use layerprint::analyze::Plan;
+use layerprint::analyze::compare::ComparisonPlan;
+use layerprint::analyze::{Extent, Plan};
 use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::glm::hrf;
 use layerprint::rsa::Rsm;
@@ -479,6 +480,42 @@ fn one_thread_and_eight_write_the_same_bytes() {
 }
 
 #[test]
+fn any_processor_and_any_number_of_threads_write_the_same_bytes() {
+    let study = Study::new();
+    let residual = "[residual]\nreadings = [\"all_others\", \"partial\"]\nregress = \"ranks\"\n";
+    let permuted = format!("{PLAN}{residual}[permutations]\ncount = 50\nseed = 4\n");
+    let first_level =
+        PLAN.replace("[searchlight]", "noise = \"ar1\"\ncontrasts = { one = { image_01 = 1 } }\n[searchlight]");
+    let keys = "first_order = \"crossnobis\"\nnoise = \"shrinkage_diag\"\nmin_coverage";
+    let distances = first_level.replace("min_coverage", keys).replace("spearman", "kendalltaua");
+    for plan in [permuted, distances] {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        let mut written = Vec::new();
+        for instructions in ["portable", "avx2", "avx512"] {
+            for threads in ["1", "8"] {
+                let mut command = study.command();
+                command.env("LAYERPRINT_INSTRUCTIONS", instructions).args(["-j", threads]).assert().success();
+                written.push((instructions, threads, contents(&study.path("maps"))));
+                std::fs::remove_dir_all(study.path("maps")).unwrap();
+            }
+        }
+        for (instructions, threads, files) in &written[1..] {
+            for ((path, bytes), (_, of_one)) in files.iter().zip(&written[0].2) {
+                assert!(bytes == of_one, "{instructions}, {threads} threads: {}", path.display());
+            }
+            assert_eq!(files.len(), written[0].2.len());
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    for (name, found) in [("AVX2", is_x86_feature_detected!("avx2")), ("AVX-512", is_x86_feature_detected!("avx512f"))]
+    {
+        if !found {
+            println!("NOT TESTED: this processor has no {name}");
+        }
+    }
+}
+
+#[test]
 fn voxels_without_a_varying_signal_are_left_out_and_counted() {
     let study = Study::new();
     let (path, mask) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.derived(2, "desc-brain_mask.nii.gz"));
@@ -742,6 +779,8 @@ fn single_trials_and_contrasts_are_written_where_the_plan_has_them() {
         assert_eq!(about["Trials"].as_array().unwrap().len(), 2 * IMAGES);
         assert_eq!((&about["Units"], &about["FirstLevel"]["estimate"]), (&"percent".into(), &"lss".into()));
     }
+    let betas: Value = file::read_json(&map("desc-beta_statmap.json")).unwrap();
+    assert_eq!(betas["Units"], "percent");
     std::fs::remove_dir_all(study.path("maps")).unwrap();
 
     write("noise = \"ar1\"\ncontrasts = { ab = { image_01 = 1, image_02 = -1 } }");
@@ -1011,9 +1050,26 @@ fn choices_that_do_not_go_together_are_refused() {
 
 #[test]
 fn plans_that_come_with_the_project_are_sound() {
-    for name in ["demo", "haxby2001", "inherited"] {
-        Plan::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(name).join("plan.toml")).unwrap();
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let plan = |name: &str| Plan::read(&experiments.join(name)).unwrap();
+    plan("demo/plan.toml");
+    plan("haxby2001/plan.toml");
+    plan("haxby2001/crossnobis.toml");
+    let study = plan("googlenet-16/plan.toml");
+    let inherited = plan("inherited/plan.toml");
+    let set = ImageSet::load(&experiments.join("googlenet-16")).unwrap();
+    for layer in study.group.unwrap().contrasts.iter().flatten() {
+        assert!(set.models().layers().contains(layer), "{layer} is no layer of the set");
     }
+    // What is known of the authors' earlier study.
+    assert_eq!(inherited.first_level.smoothing_fwhm_mm, Some(3.0));
+    assert_eq!(inherited.first_level.high_pass_hz, 0.01);
+    assert_eq!(serde_json::to_value(inherited.first_level.derivatives).unwrap(), "time");
+    assert_eq!(inherited.searchlight.extent, Extent::CubeVoxels(5));
+    let group = inherited.group.unwrap();
+    assert!(group.fisher_z && group.cluster_t.is_some() && group.tfce.is_none());
+    let comparison = ComparisonPlan::read(&experiments.join("googlenet-16/comparison.toml")).unwrap();
+    assert_eq!(serde_json::to_value(comparison).unwrap()["residual_reading"], "all_others");
 }
 
 /// The real data beside the project, analyzed with a plan of `experiments/haxby2001`: the folder with the maps. `None`, said

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::analyze::error::Error;
+use crate::analyze::first_level::units;
 use crate::analyze::searchlight::{Chance, Patterns, Predictors, Reliability, Scores};
 use crate::analyze::sources::Participant;
 use crate::analyze::summary::Summary;
@@ -109,7 +110,7 @@ pub fn write(folder: &Path, stem: &str, found: &Findings) -> Result<(), Error> {
         "desc-beta_statmap.json",
         json!({
             "Description": "Response to each image, averaged over runs; one volume an image",
-            "Units": "arbitrary",
+            "Units": units(&summary.plan),
             "Images": models.images(),
             "FirstLevel": summary.plan.first_level,
         }),

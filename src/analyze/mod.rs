@@ -9,6 +9,7 @@ pub mod group;
 mod instructions;
 mod maps;
 mod plan;
+pub mod power;
 #[cfg(test)]
 mod reference;
 mod regions;

@@ -75,7 +75,8 @@ pub fn write_contrasts(folder: &Path, stem: &str, plan: &Plan, responses: &Respo
     Ok(())
 }
 
-fn units(plan: &Plan) -> &'static str {
+/// What a response is measured in.
+pub fn units(plan: &Plan) -> &'static str {
     match plan.first_level.signal {
         Signal::Raw => "arbitrary",
         Signal::Percent => "percent",

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use confounds::{Motion, read as read_confounds};
 pub use contrast::Contrast;
-pub use maps::write_contrasts;
+pub use maps::{units, write_contrasts};
 pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
