@@ -577,9 +577,11 @@ fn broken_tables_are_refused_with_file_and_line() {
         let change = |text: &str| with_cell(text, line, column, cell);
         refuses(path, &change, &[&[format!(", line {line}: ").as_str()], says].concat());
     };
-    for column in ["onset", "duration", "trial_type"] {
+    for column in ["onset", "duration"] {
         refuses(&events, &|text| with_cell(text, 1, column, "renamed"), &[&format!("column {column:?} is missing")]);
     }
+    let nameless = |text: &str| with_cell(&with_cell(text, 1, "stim_file", "file"), 1, "trial_type", "kind");
+    refuses(&events, &nameless, &["column \"trial_type\" is missing", "no \"stim_file\""]);
     for path in [&events, &confounds] {
         let header = std::fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned();
         let (first, second) =
