@@ -70,3 +70,39 @@ fn silent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error>
 fn simulations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     checked(deserializer, "from 10 to 100000 simulations", |count| (10..=100_000).contains(count))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::study::file;
+
+    const SOUND: &str = include_str!("../../../experiments/recovery/power.toml");
+
+    fn parse(text: &str) -> Result<PowerSettings, crate::study::Error> {
+        file::parse_toml(Path::new("power.toml"), text)
+    }
+
+    #[test]
+    fn the_experiment_s_settings_survive_writing_and_reading() {
+        let settings = parse(SOUND).unwrap();
+        assert_eq!((settings.participants.as_slice(), settings.simulations), ([10, 20].as_slice(), 200));
+        assert_eq!(parse(&toml::to_string(&settings).unwrap()).unwrap(), settings);
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_their_line() {
+        for (from, to, line, what) in [
+            ("[10, 20]", "[10, 1]", "line 2", "from 2 to 1000"),
+            ("[4, 8]", "[4, 4]", "line 3", "each once"),
+            ("[0.0, 0.04", "[-1.0, 0.04", "line 4", "at least 0"),
+            ("ar1 = 0.22", "ar1 = 1", "line 5", "below 1"),
+            ("voxels = 81", "voxels = 1", "line 6", "from 10"),
+            ("simulations = 200", "simulations = 1", "line 8", "from 10"),
+        ] {
+            let message = parse(&SOUND.replace(from, to)).unwrap_err().to_string();
+            assert!(message.contains(line) && message.contains(what), "{message}");
+        }
+    }
+}
