@@ -1057,6 +1057,9 @@ fn plans_that_come_with_the_project_are_sound() {
     plan("demo/plan.toml");
     plan("haxby2001/plan.toml");
     plan("haxby2001/crossnobis.toml");
+    plan("recovery/plan.toml");
+    let simulation: layerprint::simulate::Settings = file::read_toml(&experiments.join("recovery/simulation.toml")).unwrap();
+    assert_eq!(simulation.participants.unwrap().labels().len(), 8);
     let study = plan("googlenet-16/plan.toml");
     let inherited = plan("inherited/plan.toml");
     let set = ImageSet::load(&experiments.join("googlenet-16")).unwrap();
