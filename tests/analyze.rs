@@ -1058,7 +1058,8 @@ fn plans_that_come_with_the_project_are_sound() {
     plan("haxby2001/plan.toml");
     plan("haxby2001/crossnobis.toml");
     plan("recovery/plan.toml");
-    let simulation: layerprint::simulate::Settings = file::read_toml(&experiments.join("recovery/simulation.toml")).unwrap();
+    let simulation: layerprint::simulate::Settings =
+        file::read_toml(&experiments.join("recovery/simulation.toml")).unwrap();
     assert_eq!(simulation.participants.unwrap().labels().len(), 8);
     let study = plan("googlenet-16/plan.toml");
     let inherited = plan("inherited/plan.toml");

@@ -275,11 +275,12 @@ pub(in crate::present) mod tests {
     fn every_protocol_that_is_shipped_is_sound() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("protocols");
         let mut count = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
             Protocol::read(&entry.unwrap().path()).unwrap();
             count += 1;
         }
         assert!(count >= 2);
+        Protocol::read(&folder.with_file_name("experiments").join("recovery/protocol.toml")).unwrap();
     }
 
     #[test]
