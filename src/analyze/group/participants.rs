@@ -110,7 +110,9 @@ impl GroupMaps {
 
         let transform = |value: f32| if fisher_z { f64::from(value).atanh() } else { f64::from(value) };
         let mut grid: Option<(PathBuf, Grid)> = None;
-        // For each layer and participant the whole volume, and of each voxel how many participants miss it.
+        // The voxels of the first map that can be among everybody's: only these are kept of a volume, which is mostly air.
+        let mut candidates: Vec<usize> = Vec::new();
+        // For each layer and participant the values at the candidates, and of each voxel how many participants miss it.
         let mut volumes: Vec<Vec<Vec<f32>>> = vec![Vec::new(); layers.len()];
         let mut missing: Vec<u32> = Vec::new();
         for participant in &participants {
@@ -132,13 +134,16 @@ impl GroupMaps {
                     let what = format!("{wrong} is no correlation: say `fisher_z = false`");
                     return Err(Error::misfit(path, what));
                 }
+                if candidates.is_empty() {
+                    candidates = (0..volume.data.len()).filter(|&v| transform(volume.data[v]).is_finite()).collect();
+                }
                 misses.resize(volume.data.len(), false);
                 // A correlation of 1 has no finite z.
                 misses
                     .iter_mut()
                     .zip(&volume.data)
                     .for_each(|(misses, value)| *misses |= !transform(*value).is_finite());
-                volumes.push(volume.data);
+                volumes.push(candidates.iter().map(|&voxel| volume.data[voxel]).collect());
             }
             missing.resize(misses.len(), 0);
             missing.iter_mut().zip(misses).for_each(|(missing, misses)| *missing += u32::from(misses));
@@ -147,17 +152,16 @@ impl GroupMaps {
         let everybody = participants.len() as u32;
         let missing_voxels = missing.iter().filter(|&&count| count > 0 && count < everybody).count();
         let is_constant =
-            |voxel: usize| volumes.iter().any(|maps| constant(maps.iter().map(|map| f64::from(map[voxel]))));
-        let all: Vec<usize> = (0..missing.len()).filter(|&voxel| missing[voxel] == 0).collect();
-        let (constant, voxels): (Vec<usize>, Vec<usize>) = all.into_iter().partition(|&voxel| is_constant(voxel));
-        if voxels.is_empty() {
+            |place: usize| volumes.iter().any(|maps| constant(maps.iter().map(|map| f64::from(map[place]))));
+        let all = (0..candidates.len()).filter(|&place| missing[candidates[place]] == 0);
+        let (constant, places): (Vec<usize>, Vec<usize>) = all.partition(|&place| is_constant(place));
+        if places.is_empty() {
             let what = "no voxel has a finite similarity in every participant that varies over them";
             return Err(Error::NotFound { path: root.into(), what: what.into() });
         }
-        let mask = Mask::new(grid, voxels);
+        let mask = Mask::new(grid, places.iter().map(|&place| candidates[place]).collect());
         let picked = |maps: Vec<Vec<f32>>| {
-            let of_map =
-                |map: &Vec<f32>| mask.voxels().iter().map(|&voxel| transform(map[voxel])).collect::<Vec<f64>>();
+            let of_map = |map: &Vec<f32>| places.iter().map(|&place| transform(map[place])).collect::<Vec<f64>>();
             maps.iter().flat_map(of_map).collect()
         };
         let values = volumes.into_iter().map(picked).collect();
