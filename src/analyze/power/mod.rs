@@ -143,9 +143,9 @@ pub fn run(
 /// variance over time of the noise: K = s^2 B V B', B the estimator of the plan's design without confounds (ordinary least
 /// squares), V_tu = ar1^|t - u|, and s the peak of the response to a single trial, so that 1 is a response of one noise SD there.
 fn noise_of_estimates(plan: &Plan, ar1: f64, path: &Path) -> Result<Symmetric, Error> {
+    let events = Events::read(path)?.0;
     let facts = RunFacts::read(&path.with_extension("json"))?;
     let facts = facts.ok_or_else(|| Error::misfit(path, "was not written by `layerprint present`"))?;
-    let events = Events::read(path)?.0;
     let mut images: Vec<String> =
         events.iter().filter(|event| event.is_of_image()).map(|event| event.trial_type.clone()).collect();
     images.sort();
