@@ -148,6 +148,7 @@ mod tests {
             noise_fwhm_mm: 15.0,
             drift: 0.0,
             motion: 0.0,
+            participants: None,
         }
     }
 
