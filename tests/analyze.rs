@@ -73,6 +73,19 @@ impl Study {
         study
     }
 
+    /// The same with a second participant who has the same data.
+    fn of_two() -> Study {
+        let study = Study::new();
+        for folder in ["", "derivatives/fmriprep/"] {
+            for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
+                let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
+                std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
+                std::fs::write(copy, bytes).unwrap();
+            }
+        }
+        study
+    }
+
     fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -189,9 +202,24 @@ impl Study {
         command
     }
 
+    /// Leaves so many volumes in a run's series and rows in its confounds.
+    fn cut(&self, run: u32, volumes: usize) {
+        let (bold, mask) = (self.derived(run, "desc-preproc_bold.nii.gz"), self.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        series.data.truncate(volumes * voxels.len());
+        nifti_file::write_series(&bold, &voxels, &Series { volumes, ..series }, 0.0).unwrap();
+        self.write_confounds(run, volumes);
+    }
+
     /// Runs the analysis, which must fail with one line that says all of this, and leave no output.
     fn refuses(&self, says: &[&str]) {
-        let output = self.command().output().unwrap();
+        self.fails(self.command(), says);
+    }
+
+    /// The same of a command for it.
+    fn fails(&self, mut command: Command, says: &[&str]) {
+        let output = command.output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{says:?} was accepted");
         let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
@@ -299,14 +327,7 @@ fn planted_layers_are_found_where_they_are() {
 
 #[test]
 fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_started_again() {
-    let study = Study::new();
-    for folder in ["", "derivatives/fmriprep/"] {
-        for (path, bytes) in contents(&study.path(format!("{folder}sub-01"))) {
-            let copy = path.to_str().unwrap().replace("sub-01", "sub-02");
-            std::fs::create_dir_all(Path::new(&copy).parent().unwrap()).unwrap();
-            std::fs::write(copy, bytes).unwrap();
-        }
-    }
+    let study = Study::of_two();
     let (bold, plan) = (study.derived(2, "desc-preproc_bold.nii.gz"), study.path("plan.toml"));
     let whole = std::fs::read(&bold).unwrap();
     let failed = |says: &[&str]| {
@@ -349,6 +370,19 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     study.command().assert().success();
     replace(&study.derived(1, "desc-confounds_timeseries.tsv"), "\tunused", "\tidle");
     is_whole(failed(&["1 of 2", "another state of sub-01_task-layers_run-01_desc-confounds_timeseries.tsv"]));
+}
+
+#[test]
+fn how_far_all_participants_are_is_told_where_there_are_several() {
+    let study = Study::of_two();
+    let said = |label: &str| {
+        let output = study.command().arg("--participant-label").args(label.split(' ')).output().unwrap();
+        assert!(output.status.success());
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said("01 02").contains("\nparticipants 2/2 in "));
+    assert!(!said("02").contains("participants"));
 }
 
 #[test]
@@ -514,6 +548,116 @@ fn bad_settings_are_refused() {
     study.refuses(&["run-01_desc-confounds_timeseries.tsv", "\"rot_w\" is missing"]);
     std::fs::write(&plan, PLAN.replace("\"rot_x\"", "\"unused\"")).unwrap();
     study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 3", "\"unused\"", "missing"]);
+}
+
+/// The text of a table with another cell in a line (the header is line 1).
+fn with_cell(text: &str, line: usize, column: &str, cell: &str) -> String {
+    let place = text.lines().next().unwrap().split('\t').position(|name| name == column).unwrap();
+    let changed = |(number, row): (usize, &str)| {
+        let mut cells: Vec<&str> = row.split('\t').collect();
+        if number + 1 == line {
+            cells[place] = cell;
+        }
+        cells.join("\t") + "\n"
+    };
+    text.lines().enumerate().map(changed).collect()
+}
+
+#[test]
+fn broken_tables_are_refused_with_file_and_line() {
+    let study = Study::new();
+    let (events, confounds) = (study.raw(2, "events.tsv"), study.derived(1, "desc-confounds_timeseries.tsv"));
+    let refuses = |path: &Path, change: &dyn Fn(&str) -> String, says: &[&str]| {
+        let whole = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, change(&whole)).unwrap();
+        study.refuses(&[&[path.file_name().unwrap().to_str().unwrap()], says].concat());
+        std::fs::write(path, whole).unwrap();
+    };
+    let cell = |path: &Path, line: usize, column: &str, cell: &str, says: &[&str]| {
+        let change = |text: &str| with_cell(text, line, column, cell);
+        refuses(path, &change, &[&[format!(", line {line}: ").as_str()], says].concat());
+    };
+    for column in ["onset", "duration"] {
+        refuses(&events, &|text| with_cell(text, 1, column, "renamed"), &[&format!("column {column:?} is missing")]);
+    }
+    let nameless = |text: &str| with_cell(&with_cell(text, 1, "stim_file", "file"), 1, "trial_type", "kind");
+    refuses(&events, &nameless, &["column \"trial_type\" is missing", "no \"stim_file\""]);
+    for path in [&events, &confounds] {
+        let header = std::fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned();
+        let (first, second) =
+            header.split_once('\t').map(|(first, rest)| (first, rest.split('\t').next().unwrap())).unwrap();
+        cell(path, 1, second, first, &[&format!("column {first:?} stands twice")]);
+        cell(path, 3, first, "soon", &[&format!("column {first:?}: \"soon\" is not a number")]);
+        cell(path, 4, first, "inf", &["\"inf\" is not a number"]);
+        cell(path, 5, first, "n/a", &[&format!("column {first:?}: a number is missing")]);
+        cell(path, 6, first, "", &["\"\" is not a number"]);
+        cell(path, 7, first, "1\t2", &["expected ", " cells, found "]);
+        refuses(path, &|text| text.trim_end().rsplit_once('\t').unwrap().0.into(), &[", line ", "expected ", "found "]);
+        refuses(path, &|_| String::new(), &["the table has no header"]);
+    }
+    cell(&events, 9, "duration", "-1", &["a duration below 0"]);
+    cell(&events, 9, "trial_type", "n/a", &["\"n/a\" is not among the 8 images"]);
+    refuses(&events, &|text| text.lines().next().unwrap().into(), &["there is no event in it"]);
+    refuses(&confounds, &|text| text.lines().next().unwrap().into(), &["each of the 90 volumes", "found 0"]);
+
+    // Two bytes that are no UTF-8: what a spreadsheet saves as "Unicode text" begins with them.
+    let whole = std::fs::read(&events).unwrap();
+    std::fs::write(&events, [&[0xff, 0xfe], whole.as_slice()].concat()).unwrap();
+    study.refuses(&["run-02_events.tsv", "UTF-8"]);
+    std::fs::write(&events, whole).unwrap();
+
+    // What a spreadsheet adds without harm.
+    for path in [&events, &confounds] {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, format!("\u{feff}{}\r\n", text.replace('\n', "\r\n"))).unwrap();
+    }
+    study.command().assert().success();
+}
+
+#[test]
+fn runs_that_are_too_short_or_without_a_signal_are_refused() {
+    let study = Study::new();
+    let plan = study.path("plan.toml");
+    // Drifts for 80 s.
+    study.cut(2, 40);
+    std::fs::write(&plan, PLAN.replace("0.0078125", "0.2")).unwrap();
+    study.refuses(&["the design of sub-01_task-layers_run-02", "columns but only 40 volumes"]);
+    std::fs::write(&plan, PLAN).unwrap();
+    study.cut(2, 12);
+    study.refuses(&["the design of sub-01_task-layers_run-02", "image \"image_08\" leaves no response"]);
+    study.cut(2, 1);
+    study.refuses(&["run-02_desc-preproc_bold.nii.gz", "expected a series of volumes, found 1"]);
+
+    let study = Study::new();
+    let (bold, mask) = (study.derived(1, "desc-preproc_bold.nii.gz"), study.derived(1, "desc-brain_mask.nii.gz"));
+    let voxels = nifti_file::read_mask(&mask).unwrap();
+    let series = Series { tr_s: Some(TR_S), volumes: VOLUMES, data: vec![800.0; VOLUMES * voxels.len()] };
+    nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    study.refuses(&["run-01_desc-brain_mask.nii.gz", "no voxel in it has a finite and varying time course"]);
+}
+
+/// The disk is full where a file gets no longer than so many bytes.
+#[cfg(unix)]
+#[test]
+fn on_a_full_disk_nothing_is_left_of_a_participant() {
+    use std::os::unix::process::CommandExt;
+
+    let study = Study::new();
+    // From the first file on, within the first map, and within the map of the responses.
+    for most_bytes in [0, 500, 8000] {
+        let mut command = study.command();
+        let limit = libc::rlimit { rlim_cur: most_bytes, rlim_max: most_bytes };
+        let limited = move || {
+            // SAFETY: both calls are allowed between fork and exec, and change the new process alone.
+            let (set, before) =
+                unsafe { (libc::setrlimit(libc::RLIMIT_FSIZE, &limit), libc::signal(libc::SIGXFSZ, libc::SIG_IGN)) };
+            if set == 0 && before != libc::SIG_ERR { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: it takes no lock and no memory.
+        unsafe { command.pre_exec(limited) };
+        study.fails(command, &["cannot write", "maps", "File too large"]);
+    }
+    study.command().assert().success();
 }
 
 #[test]
@@ -850,6 +994,39 @@ fn cubes_distances_and_whitened_patterns_find_the_planted_layers() {
         assert_eq!(summary["undefined"]["noise_covariance"], 0);
         std::fs::remove_dir_all(study.path("maps")).unwrap();
     }
+}
+
+#[test]
+fn patterns_in_percent_are_whitened_by_noise_in_percent() {
+    let study = Study::new();
+    let keys = "signal = \"percent\"\nsmoothing_fwhm_mm = 3.0\n[searchlight]\nnoise = \"shrinkage_eye\"\n";
+    let analyzed = |plan: String| {
+        std::fs::write(study.path("plan.toml"), plan).unwrap();
+        study.command().assert().success();
+        let maps = ["conv1", "conv2reduce"].map(|layer| defined(&study, &format!("stat-spearman_desc-{layer}")));
+        let summary = summary(&study.maps(), "sub-01_task-layers");
+        std::fs::remove_dir_all(study.path("maps")).unwrap();
+        (maps, summary)
+    };
+    let (_, smoothed) = analyzed(PLAN.replace("[searchlight]\n", keys));
+    for region in smoothed["recovery"].as_array().unwrap() {
+        assert!(region["share"].as_f64().unwrap() > 0.7, "{region}");
+    }
+
+    // Percent do not know how strongly the coil sees a voxel; what is shrunk towards one variance does. Powers of two, so that nothing is rounded.
+    let percent = PLAN.replace("[searchlight]\n", &keys.replace("smoothing_fwhm_mm = 3.0\n", ""));
+    let (before, _) = analyzed(percent.clone());
+    for run in 1..=2 {
+        let (bold, mask) =
+            (study.derived(run, "desc-preproc_bold.nii.gz"), study.derived(run, "desc-brain_mask.nii.gz"));
+        let voxels = nifti_file::read_mask(&mask).unwrap();
+        let mut series = nifti_file::read_series(&bold, &voxels, &mask).unwrap();
+        let gain = |at: usize| (1 << (at % voxels.len() % 4)) as f32;
+        series.data.iter_mut().enumerate().for_each(|(at, value)| *value *= gain(at));
+        nifti_file::write_series(&bold, &voxels, &series, 0.0).unwrap();
+    }
+    assert!(analyzed(percent.clone()).0 == before);
+    assert!(analyzed(percent.replace("signal = \"percent\"\n", "")).0 != before);
 }
 
 #[test]

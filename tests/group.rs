@@ -355,7 +355,7 @@ fn the_bids_validator_has_nothing_to_say_about_maps_of_a_group() {
     stdout_of(study.group(&[]));
     let Some((issues, files)) = bids::issues(&study.path("maps")) else { return };
     assert_eq!(issues, [] as [Value; 0]);
-    assert!(files > 3, "{files} files");
+    assert!(files >= 2, "{files} files: the description and the README; the standard has no names for the others yet");
 }
 
 #[cfg(unix)]

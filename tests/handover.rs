@@ -269,6 +269,43 @@ fn participants_are_found_one_by_one_where_each_has_its_regions() {
 }
 
 #[test]
+fn the_noise_of_a_power_estimate_is_that_of_the_whole_pipeline() {
+    let study = Study::new();
+    let text = std::fs::read_to_string(study.path("simulation.toml")).unwrap();
+    std::fs::write(study.path("simulation.toml"), text.replace("cnr = 2.0", "cnr = 0.0")).unwrap();
+    study.simulate().success();
+    study.analyze().success();
+    let betas = study.path("maps/sub-01/func/sub-01_task-layers_desc-beta_statmap.nii.gz");
+    let mask = nifti_file::read_mask(
+        &study.path("study/derivatives/fmriprep/sub-01/func/sub-01_task-layers_run-01_desc-brain_mask.nii.gz"),
+    );
+    let mask = mask.unwrap();
+    let betas = nifti_file::read_series(&betas, &mask, Path::new("mask")).unwrap();
+    let mean_square = betas.data.iter().map(|&beta| f64::from(beta).powi(2)).sum::<f64>() / betas.data.len() as f64;
+
+    let group = "[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 16\nseed = 1\nalpha = 0.5\n\
+                 connectivity = 6\n";
+    let plan = std::fs::read_to_string(study.path("plan.toml")).unwrap();
+    std::fs::write(study.path("group.toml"), plan + group).unwrap();
+    let power = "participants = [4]\nruns = [1]\ncnr = [3.0]\nar1 = 0.3\nvoxels = 60\nsilent_regions = 2\n\
+                 simulations = 10\nseed = 1\n";
+    std::fs::write(study.path("power.toml"), power).unwrap();
+    let command = "power power.toml --plan group.toml --images set --events \
+                   study/sub-01/func/sub-01_task-layers_run-01_events.tsv --out power";
+    let said = study.layerprint(command).success();
+    let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    assert!(said.contains("set, plain") && said.contains("set, residual on all other layers"), "{said}");
+    let found: serde_json::Value = file::read_json(&study.path("power/power.json")).unwrap();
+    let expected = found["estimate_noise_sd"].as_f64().unwrap();
+
+    // Two runs of a baseline of 10,000 with noise of 1 %; betas are heights of the response, not of its peak.
+    let peak = layerprint::glm::hrf::single_trial_peak(layerprint::glm::hrf::Hrf::Spm, 1.0);
+    let measured = (2.0 * mean_square).sqrt() * peak / 100.0;
+    assert!((measured / expected - 1.0).abs() < 0.1, "{measured} instead of {expected}");
+    assert!(stderr_of(study.layerprint(command).failure()).contains("power exists already"));
+}
+
+#[test]
 fn a_changed_image_is_refused() {
     let study = Study::new();
     let mut image = std::fs::read(study.path("set/image_03.png")).unwrap();

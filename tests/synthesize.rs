@@ -9,8 +9,10 @@ use layerprint::rsa::{Rsm, SecondOrder, pearson};
 use layerprint::study::{Figures, ImageSet, Models, Predictor, Seed, Stream, ViewFigures, Weights, file, table::Table};
 use layerprint::synthesize::Recipe;
 use layerprint::synthesize::network::Parameters;
+use layerprint::synthesize::network::architecture::{self, Edition};
 use predicates::prelude::predicate::str::contains;
 use rand::seq::index;
+use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
 const RECIPE: &str = r#"
@@ -595,7 +597,8 @@ fn a_wrong_recipe_is_one_error_with_file_and_line_and_leaves_nothing() {
     let cases = [
         ("steps = 3", "stepz = 3", "stepz"),
         ("size_px = 64", "size_px = 32", "expected 64 to 4096 pixels, found 32"),
-        ("images = 4", "images = 2", "expected 3 to 999 images, found 2"),
+        ("images = 4", "images = 2", "expected 3 to 1000 images, found 2"),
+        ("images = 4", "images = 1001", "expected 3 to 1000 images, found 1001"),
         ("\"3a\"", "\"3c\"", "the network has no layer 3c"),
         ("\"conv2\", \"3a\"", "\"3a\", \"conv2\"", "in the order of the network"),
         ("contrast = [0.5, 3.0]", "contrast = [3.0, 0.5]", "a range [low, high]"),
@@ -731,6 +734,74 @@ fn a_network_that_does_not_fit_its_recipe_is_one_error_and_leaves_nothing() {
         assert!(text.contains(expected) && text.trim_end().lines().count() == 1, "{text}");
         assert_eq!(study.entries(), ["recipe.toml"], "{text}");
     }
+}
+
+/// Writes a state dict of torchvision's GoogLeNet, whose weights look random.
+fn write_state_dict(path: &Path) {
+    let branches = ["branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1"];
+    let blocks = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"];
+    let blocks = blocks.iter().flat_map(|block| branches.map(|branch| format!("inception{block}.{branch}")));
+    let modules = ["conv1", "conv2", "conv3"].map(String::from).into_iter().chain(blocks);
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (module, (_, shape)) in modules.zip(architecture::convolutions(Edition::Torchvision)) {
+        let inputs: usize = shape[1..].iter().product();
+        let value = |k: usize| (6.0 / inputs as f64).sqrt() * ((k * k) as f64).sin();
+        let bytes = (0..shape[0] * inputs).flat_map(|k| (value(k) as f32).to_le_bytes()).collect();
+        tensors.push((format!("{module}.conv.weight"), shape.to_vec(), bytes));
+        for (name, value) in [("weight", 1.5f32), ("bias", 0.1), ("running_mean", 0.1), ("running_var", 1.0)] {
+            let bytes = value.to_le_bytes().repeat(shape[0]);
+            tensors.push((format!("{module}.bn.{name}"), vec![shape[0]], bytes));
+        }
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn torchvisions_googlenet_is_mapped_in_place_of_the_published_one() {
+    let study = Study::new();
+    let weights = study.path("googlenet.safetensors");
+    write_state_dict(&weights);
+    let network = format!(
+        "[network]\npath = {weights:?}\nlayers = [\"conv1\", \"4a/5x5\", \"5b\"]\n\n\
+         [model_views]\nchannel_dropout = [0.0, 0.2]\n\n[start]"
+    );
+    let recipe = RECIPE.replacen(GOOGLENET_LAYERS, "", 1).replacen("[start]", &network, 1);
+    study.synthesize(&recipe, "set").success();
+    let set = ImageSet::load(&study.path("set")).unwrap();
+    let names: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
+    assert_eq!(names, ["conv1", "4a_5x5", "5b"]);
+    let record = &set.manifest().network;
+    assert_eq!((record.name.as_str(), record.weights), ("torchvision_googlenet", Weights::Trained));
+    assert_eq!(record.weights_sha256, file::sha256(&std::fs::read(&weights).unwrap()));
+    let network = &set.manifest().synthesis.as_ref().unwrap().recipe["network"];
+    assert_eq!(network["layers"].as_array().unwrap().len(), 3);
+    // What is measured afterwards is the same, and a selection goes by the same layers.
+    let fingerprint = |arguments: &[&str]| {
+        let mut command = layerprint();
+        command.arg("fingerprint").arg(set.folder()).args(["--threads", "1"]).args(arguments).assert()
+    };
+    let (path, again) = (weights.to_str().unwrap(), study.path("again"));
+    let named = ["--network", path, "--layers", "conv1,4a/5x5,5b", "--out", again.to_str().unwrap()];
+    fingerprint(&named).success();
+    assert_eq!(ImageSet::load(&again).unwrap().models(), set.models());
+    let mut command = layerprint();
+    command.arg("select").arg(set.folder()).args(["-n", "3", "--threads", "1", "--recipe"]);
+    command.arg(study.path("recipe.toml")).arg("--out").arg(study.path("selection")).assert().success();
+    let selection = ImageSet::load(&study.path("selection")).unwrap();
+    assert_eq!(selection.models().layers(), set.models().layers());
+    assert_eq!(selection.manifest().network, set.manifest().network);
+    // Each edition has its own way of being named.
+    let text = error_text(&fingerprint(&["--network", path, "--layers", "conv1,layer4"]).failure());
+    assert!(text.contains("the network has no layer layer4"), "{text}");
+    let text = error_text(&fingerprint(&["--weights", path]).failure());
+    assert!(text.contains("weights of torchvision's GoogLeNet: name them under [network]"), "{text}");
+    let published = study.path("published.safetensors");
+    Parameters::untrained(Seed(5)).write(&published).unwrap();
+    let text = error_text(&fingerprint(&["--network", published.to_str().unwrap()]).failure());
+    assert!(text.contains("published.safetensors") && text.contains("name them with --weights"), "{text}");
 }
 
 #[test]

@@ -4,15 +4,18 @@ width; red, green, blue; 0 to 1), does the network's own preprocessing, and retu
     python export.py torchvision.models:googlenet googlenet.pt         # also resnet50, alexnet
     python export.py torchvision.models:resnet50 resnet50.pt --layers layer1.0,layer2.0,layer3.0,layer4.0
     python export.py cornet:cornet_s cornet_s.pt --layers V1,V2,V4,IT  # any function that returns a network
+    python export.py cornet:cornet_rt cornet_rt.pt --layers V1,V2,V4,IT --last-call
     python export.py torchvision.models:alexnet untrained.pt --untrained 1
 
-torchvision's networks come with its default weights, or untrained, their weights drawn from a seed, to try things out. A
-layer is a submodule by its name (`network.named_modules()`), in the order of tables and figures. Needs PyTorch. What is not
-called by a function without arguments is exported from Python: `export(network, layers, path)`.
+torchvision's networks come with its default weights, others as their function makes them, with pretrained=True where it has
+that argument; or untrained, their weights drawn from a seed, to try things out. A layer is a submodule by its name
+(`network.named_modules()`), in the order of tables and figures; of one that puts out several tensors the first. Needs PyTorch.
+What is not called by a function without other arguments is exported from Python: `export(network, layers, path)`.
 """
 
 import argparse
 import importlib
+import inspect
 
 import torch
 from torch import nn
@@ -30,9 +33,9 @@ LAYERS = {
 class Named(nn.Module):
     """A network that returns what some of its submodules put out, by their names."""
 
-    def __init__(self, network, layers, mean, sd):
+    def __init__(self, network, layers, mean, sd, last_call):
         super().__init__()
-        self.network, self.layers, self.found = network, layers, {}
+        self.network, self.layers, self.found, self.last_call = network, layers, {}, last_call
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("sd", torch.tensor(sd).view(1, 3, 1, 1))
         modules = dict(network.named_modules())
@@ -43,10 +46,9 @@ class Named(nn.Module):
 
     def keep(self, layer):
         def hook(module, inputs, output):
-            # Of a module that is called several times the first call counts. A copy is kept, for what comes next may be a
-            # ReLU that works in place.
-            if layer not in self.found:
-                self.found[layer] = output.clone()
+            # A module may be called several times. A copy is kept, for what comes next may be a ReLU that works in place.
+            if self.last_call or layer not in self.found:
+                self.found[layer] = (output[0] if isinstance(output, (tuple, list)) else output).clone()
 
         return hook
 
@@ -56,11 +58,12 @@ class Named(nn.Module):
         return {layer: self.found[layer] for layer in self.layers}
 
 
-def export(network, layers, path, mean=MEAN, sd=SD, size_px=224):
-    """Writes the network as it answers after its training, and checks that the file does so for other images too."""
+def export(network, layers, path, mean=MEAN, sd=SD, size_px=224, last_call=False):
+    """Writes the network as it answers after its training, and checks that the file does so for other images too. Of a module
+    that is called several times the first call counts, or the last."""
     if isinstance(network, nn.DataParallel):
         network = network.module
-    named = Named(network.cpu().float(), layers, mean, sd).eval().requires_grad_(False)
+    named = Named(network.cpu().float(), layers, mean, sd, last_call).eval().requires_grad_(False)
     chance = torch.Generator().manual_seed(0)
     images, others = (torch.rand(count, 3, size_px, size_px, generator=chance) for count in (2, 3))
     with torch.no_grad():
@@ -79,7 +82,8 @@ def main():
     parser.add_argument("network", help="MODULE:FUNCTION")
     parser.add_argument("out")
     parser.add_argument("--layers", help="names of submodules, with commas between them")
-    parser.add_argument("--untrained", type=int, metavar="SEED", help="weights of torchvision's network drawn from a seed")
+    parser.add_argument("--last-call", action="store_true", help="of a layer that is called several times the last call counts")
+    parser.add_argument("--untrained", type=int, metavar="SEED", help="weights drawn from a seed")
     parser.add_argument("--size-px", type=int, default=224)
     arguments = parser.parse_args()
     place, name = arguments.network.split(":")
@@ -90,12 +94,16 @@ def main():
         if name == "googlenet":
             # transform_input is torchvision's way back to the mean and SD that this network was trained with.
             options |= {"transform_input": True} | ({"init_weights": True} if arguments.untrained is not None else {})
+    else:
+        # CORnet's functions make untrained networks unless they are asked for others.
+        known = {"pretrained": arguments.untrained is None, "map_location": "cpu"}
+        options = {name: value for name, value in known.items() if name in inspect.signature(make).parameters}
     if arguments.untrained is not None:
         torch.manual_seed(arguments.untrained)
     layers = arguments.layers.split(",") if arguments.layers else LAYERS.get(name)
     if layers is None:
         raise SystemExit(f"--layers is needed: no layers of {name} are known")
-    export(make(**options), layers, arguments.out, size_px=arguments.size_px)
+    export(make(**options), layers, arguments.out, size_px=arguments.size_px, last_call=arguments.last_call)
 
 
 if __name__ == "__main__":

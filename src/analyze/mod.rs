@@ -9,6 +9,7 @@ pub mod group;
 mod instructions;
 mod maps;
 mod plan;
+pub mod power;
 #[cfg(test)]
 mod reference;
 mod regions;
@@ -73,6 +74,8 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
             Err(error) => analyzed.fail(label, error, progress),
         }
     }
+    // The stages of a participant say nothing of those who are still to come.
+    let all = (ready.len() > 1).then(|| progress.stage("participants", ready.len() as u64));
     for (participant, centres, output) in ready {
         let label = participant.label.clone();
         let analyze = || analyze(plan, &participant, &models, &predictors, &centres, &output, progress);
@@ -86,6 +89,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
             Err(error) if alone => return Err(error),
             Err(error) => analyzed.fail(label, error, progress),
         }
+        all.iter().for_each(|all| all.advance(1));
     }
     Ok(analyzed)
 }
@@ -239,14 +243,8 @@ fn predictors(plan: &Plan, models: &ModelSource, progress: &dyn Progress) -> Res
     }
 }
 
-/// Crossnobis needs two runs. The noise that patterns are whitened by is that of the series as they are.
+/// Crossnobis needs two runs.
 fn check_methods(plan: &Plan, participant: &Participant) -> Result<(), Error> {
-    let FirstLevel { signal, smoothing_fwhm_mm, .. } = plan.first_level;
-    if plan.searchlight.noise.is_some() && (signal == Signal::Percent || smoothing_fwhm_mm.is_some()) {
-        let what = "patterns are whitened by the noise of the series as they are: leave out `noise` of [searchlight], or \
-                    `signal = \"percent\"` and `smoothing_fwhm_mm`";
-        return Err(Error::Method(what.into()));
-    }
     if plan.searchlight.first_order == FirstOrder::Crossnobis && participant.runs.len() < 2 {
         let what = format!("crossnobis needs two runs, but sub-{} has one", participant.label);
         return Err(Error::Method(what));
@@ -255,13 +253,20 @@ fn check_methods(plan: &Plan, participant: &Participant) -> Result<(), Error> {
 }
 
 /// The noise by which patterns are whitened, if the plan wants them so: what the designs do not explain at the voxels of the
-/// mask, in all runs.
+/// mask, in all runs, of the signal that the responses are of (smoothed and in percent where they are).
 fn noise(plan: &Plan, participant: &Participant, mask: &Mask) -> Result<Option<Noise>, Error> {
     let Some(covariance) = plan.searchlight.noise else { return Ok(None) };
+    let FirstLevel { signal, smoothing_fwhm_mm, .. } = plan.first_level;
+    // Voxels that cannot be used themselves have their part in what is smoothed.
+    let whole = &participant.mask;
+    let smoothing = smoothing_fwhm_mm.map(|fwhm_mm| Smoothing::new(whole, fwhm_mm));
+    let place = |voxel: &usize| whole.voxels().binary_search(voxel).expect("a voxel of the participant's mask");
+    let places: Vec<usize> = mask.voxels().iter().map(place).collect();
     let mut residuals = Vec::new();
     for run in &participant.runs {
-        let series = nifti_file::read_series(&run.bold, mask, &run.mask)?;
-        residuals.push((run.volumes, first_level::residuals(&run.basis, &series, mask.len())));
+        let mut series = nifti_file::read_series(&run.bold, whole, &run.mask)?;
+        smoothing.iter().for_each(|smoothing| smoothing.apply(&mut series.data));
+        residuals.push((run.volumes, first_level::residuals(&run.basis, &series, &places, signal)));
     }
     let of_voxel = |voxel: usize| {
         residuals.iter().flat_map(move |(volumes, residuals)| residuals[voxel * volumes..][..*volumes].iter().copied())

@@ -250,6 +250,9 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let name = with_space.split('_').filter(|part| !is_image_entity(part)).collect::<Vec<_>>().join("_");
 
     let (_, volumes) = nifti_file::read_grid(bold)?;
+    if volumes < 2 {
+        return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
+    }
     let sidecar_path = folder.join(format!("{with_space}{BOLD}.json"));
     let (tr_s, start_time_s) = timing(bold, &sidecar_path)?;
     let start_time_s = plan.first_level.slice_time_ref.map_or(start_time_s, |share| share * tr_s);
@@ -274,9 +277,6 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
     let mut of_no_interest = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
-    if volumes < 2 {
-        return Err(Error::misfit(bold, format!("expected a series of volumes, found {volumes}")));
-    }
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
     let of_task: Vec<Event> = of_task(&events, plan, images).cloned().collect();

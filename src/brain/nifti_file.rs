@@ -349,7 +349,8 @@ fn grid_of(header: &NiftiHeader) -> Result<Grid, String> {
                 return Err(format!("its orientation {quaternion:?} is no rotation"));
             }
             if length > 1.0 {
-                let shrunk = quaternion.map(|q| (f64::from(q) / length * (1.0 - 1e-7)) as f32);
+                // A hair above 1, whatever the rounding: what is left for the real part is 0 then, and not a root of 1e-7.
+                let shrunk = quaternion.map(|q| (f64::from(q) / length * (1.0 + 1e-7)) as f32);
                 [header.quatern_b, header.quatern_c, header.quatern_d] = shrunk;
             }
         } else {
@@ -548,7 +549,34 @@ mod tests {
         let mut bytes = bytes_of(&coordinates());
         bytes[108..112].copy_from_slice(&400.0_f32.to_le_bytes());
         bytes.splice(352..352, [0xAB; 48]);
-        assert_eq!(read_bytes(&bytes).unwrap().data, coordinates().data);
+        for flag in [0, 1] {
+            bytes[348] = flag;
+            assert_eq!(read_bytes(&bytes).unwrap().data, coordinates().data);
+        }
+    }
+
+    #[test]
+    fn the_data_type_decides_where_bitpix_disagrees() {
+        assert_eq!(read_bytes(&with(72, &8_i16.to_le_bytes())).unwrap().data, coordinates().data);
+    }
+
+    #[test]
+    fn gzip_in_two_members_is_read_to_its_end_and_a_lost_end_is_seen() {
+        let bytes = bytes_of(&coordinates());
+        let member = |part: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(part).unwrap();
+            encoder.finish().unwrap()
+        };
+        // Within the header, and within the voxels.
+        for place in [100, 400] {
+            let two = [member(&bytes[..place]), member(&bytes[place..])].concat();
+            assert_eq!(read_bytes(&two).unwrap().data, coordinates().data);
+            // Voxels are missing, or of the checksum alone the last byte.
+            for length in [two.len() - 30, two.len() - 1] {
+                assert!(read_bytes(&two[..length]).unwrap_err().to_string().contains("truncated"), "{length}");
+            }
+        }
     }
 
     #[test]
@@ -564,6 +592,22 @@ mod tests {
         let mut bytes = bytes_of(&straight);
         bytes[254..256].copy_from_slice(&0_i16.to_le_bytes());
         assert!(read_bytes(&bytes).unwrap().grid.matches(&straight.grid));
+
+        // A handedness of 0 counts as 1, and a length above 1 by rounding as 1.
+        bytes[76..80].copy_from_slice(&0_f32.to_le_bytes());
+        assert!(read_bytes(&bytes).unwrap().grid.matches(&straight.grid));
+        let sides = [256, 260, 264].map(|at| bytes[at..at + 4].try_into().map(f32::from_le_bytes).unwrap());
+        let turned = |by: f32| {
+            let mut bytes = bytes.clone();
+            for (at, side) in [256, 260, 264].into_iter().zip(sides) {
+                bytes[at..at + 4].copy_from_slice(&(side * by).to_le_bytes());
+            }
+            read_bytes(&bytes)
+        };
+        assert!(turned(1.000_005).unwrap().grid.matches(&straight.grid));
+        assert!(turned(1.5).unwrap_err().to_string().contains("is no rotation"));
+        bytes[84..88].copy_from_slice(&(-3_f32).to_le_bytes());
+        assert!(read_bytes(&bytes).unwrap_err().to_string().contains("its voxels have the size"));
     }
 
     #[test]
@@ -571,7 +615,8 @@ mod tests {
         let short = &bytes_of(&coordinates())[..500];
         assert!(read_bytes(short).unwrap_err().to_string().contains("truncated"));
         assert!(read_bytes(&bytes_of(&coordinates())[..100]).unwrap_err().to_string().contains("truncated"));
-        assert!(read_bytes(b"").is_err());
+        assert!(read_bytes(b"").unwrap_err().to_string().contains("truncated"));
+        assert!(read_bytes(&b"no image, but a letter. ".repeat(20)).unwrap_err().to_string().contains("not a NIfTI-1"));
         for (at, new, expected) in [
             (0, &540_i32.to_le_bytes()[..], "NIfTI-2"),
             (0, &1234_i32.to_le_bytes(), "not a NIfTI-1"),

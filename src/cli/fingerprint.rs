@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
-use crate::synthesize::network::{Mapped, MappedModule, Tap, check_taps};
+use crate::synthesize::network::{Mapped, MappedFile, Tap, check_taps};
 use crate::synthesize::{self, Measured, Precision};
 
 /// Measure how distinct, stable and useful the fingerprints of a folder of PNGs are
@@ -29,7 +29,8 @@ pub struct Arguments {
     /// The layers to measure, as conv1,4a/pool_proj,5b:linear [default: the outputs conv1 to 5b; all of a --network]
     #[arg(long, value_name = "LAYER,...", value_delimiter = ',')]
     layers: Option<Vec<String>>,
-    /// A TorchScript module in place of GoogLeNet, as experiments/networks/export.py writes it
+    /// Another network in place of the published GoogLeNet: a TorchScript module, as experiments/networks/export.py writes it,
+    /// or the state dict of torchvision's GoogLeNet (.safetensors)
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     network: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// The network that is measured, and its layers.
 fn mapped(network: Option<PathBuf>, layers: Option<Vec<String>>) -> anyhow::Result<Mapped> {
     match (network, layers) {
-        (Some(path), layers) => Ok(Mapped::Module(MappedModule::new(path, layers).map_err(anyhow::Error::msg)?)),
+        (Some(path), layers) => Ok(Mapped::File(MappedFile::new(path, layers).map_err(anyhow::Error::msg)?)),
         (None, None) => Ok(Mapped::GoogLeNet(Tap::outputs())),
         (None, Some(layers)) => {
             let taps = layers.iter().map(|name| name.parse()).collect::<Result<Vec<Tap>, String>>();

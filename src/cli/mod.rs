@@ -4,10 +4,11 @@
 mod analyze;
 #[cfg(feature = "present")]
 mod check;
-#[cfg(any(feature = "synthesize", feature = "present"))]
+#[cfg(any(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod columns;
 #[cfg(feature = "analyze")]
 mod compare;
+mod completions;
 #[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
 mod demo;
 #[cfg(feature = "present")]
@@ -24,6 +25,8 @@ mod fingerprint;
 mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
+#[cfg(feature = "analyze")]
+mod power;
 #[cfg(feature = "present")]
 mod present;
 mod progress;
@@ -83,6 +86,8 @@ enum Command {
     #[cfg(feature = "analyze")]
     Simulate(simulate::Arguments),
     #[cfg(feature = "analyze")]
+    Power(power::Arguments),
+    #[cfg(feature = "analyze")]
     Analyze(analyze::Arguments),
     #[cfg(feature = "analyze")]
     Compare(compare::Arguments),
@@ -92,6 +97,8 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    Completions(completions::CompletionArguments),
+    Man(completions::ManArguments),
     /// One task of a submission to a cluster, on its node.
     #[cfg(any(feature = "synthesize", feature = "analyze"))]
     #[command(hide = true)]
@@ -147,6 +154,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "analyze")]
         Command::Simulate(arguments) => simulate::run(arguments),
         #[cfg(feature = "analyze")]
+        Command::Power(arguments) => power::run(arguments),
+        #[cfg(feature = "analyze")]
         Command::Analyze(arguments) => analyze::run(arguments),
         #[cfg(feature = "analyze")]
         Command::Compare(arguments) => compare::run(arguments),
@@ -156,6 +165,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]
         Command::ClusterTask(arguments) => executor::run_task(&arguments),
     }

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// A folder of PNGs, all of one size
     images: PathBuf,
     /// How many to choose [default: the recipe's number]
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=999))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=1000))]
     number: Option<u32>,
     /// The image set to make; must not exist
     #[arg(long, value_name = "SET")]

@@ -224,18 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn an_element_becomes_the_file_that_the_drawing_would_be() {
-        let drawing = || {
-            let mut svg = Svg::new(10.0, 20.0, "a > b", "c");
-            svg.text([0.0, 0.0], 9.0, Anchor::Start, "#000", "d");
-            svg
-        };
-        let file = as_file(&drawing().finish());
-        assert_eq!(file, drawing().file());
-        assert!(
-            file.contains("<title>a &gt; b</title><desc>c</desc><rect") && file.ends_with(">d</text></svg>\n"),
-            "{file}"
-        );
+    fn an_element_becomes_a_file_with_its_words_first_and_its_drawing_on_white() {
+        let mut svg = Svg::new(10.0, 20.0, "a > b", "c");
+        svg.text([0.0, 0.0], 9.0, Anchor::Start, "#000", "d");
+        let file = as_file(&svg.finish());
+        assert!(file.contains("<title>a &gt; b</title><desc>c</desc><rect x=\"-16\""), "{file}");
+        assert!(file.ends_with(">d</text></svg>\n") && !file.contains("style=\"width"), "{file}");
     }
 
     #[test]

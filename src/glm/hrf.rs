@@ -117,6 +117,12 @@ pub fn regressor(events_s: &[(f64, f64)], times_s: &[f64]) -> Vec<f64> {
     regressors(Hrf::Spm, Derivatives::None, events_s, times_s).remove(0)
 }
 
+/// The largest value of the regressor of one trial of this duration, far from any other.
+pub fn single_trial_peak(hrf: Hrf, duration_s: f64) -> f64 {
+    let times_s: Vec<f64> = (0..320).map(|t| f64::from(t) * 0.1).collect();
+    regressors(hrf, Derivatives::None, &[(0.0, duration_s)], &times_s)[0].iter().copied().fold(0.0, f64::max)
+}
+
 /// What the volumes at `times_s` see of events, each derivative made orthogonal to what stands before it: see [`responses`].
 pub fn regressors(hrf: Hrf, derivatives: Derivatives, events_s: &[(f64, f64)], times_s: &[f64]) -> Vec<Vec<f64>> {
     orthogonalized(responses(hrf, derivatives, events_s, times_s))

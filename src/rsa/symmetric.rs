@@ -3,6 +3,9 @@
 /// The largest number of rounds of [`Symmetric::eigen`]; five to ten are usual.
 const ROUNDS: usize = 60;
 
+/// An eigenvalue this far below 0 is more than the rounding of a table.
+const ROUNDING: f64 = 1e-6;
+
 /// A symmetric matrix of n x n numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Symmetric {
@@ -55,6 +58,17 @@ impl Symmetric {
             a.iter().zip(b).zip(&values).map(|((a, b), value)| a * b * value).sum()
         };
         Symmetric::from_fn(self.n, product)
+    }
+
+    /// The symmetric square root. `None` if the matrix is not positive semidefinite: an eigenvalue further below 0 than
+    /// the rounding of a table, 1e-6, or one that is no number.
+    pub fn square_root(&self) -> Option<Symmetric> {
+        let least = self
+            .eigen()
+            .values
+            .into_iter()
+            .fold(f64::INFINITY, |least, value| if value.is_nan() { f64::NEG_INFINITY } else { least.min(value) });
+        (least >= -ROUNDING).then(|| self.map(|value| value.max(0.0).sqrt()))
     }
 
     /// Jacobi's method: the largest elements beside the diagonal are turned away until none is left. Slow for large

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::brain::{Mask, Series, nifti_file};
-use crate::glm::hrf;
+use crate::glm::hrf::{self, Hrf};
 use crate::simulate::anatomy::Region;
 use crate::simulate::noise::Noise;
 use crate::study::bids::{self, DatasetType, Label, RunName};
@@ -82,7 +82,7 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
     let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, seed)?;
 
     for (index, run) in runs.iter().enumerate() {
-        let noise = Noise::draw(settings, &mask, run.volumes(), index as u32, seed, progress);
+        let noise = Noise::draw(settings, &mask, run.facts.stored_volumes(), index as u32, seed, progress);
         let series = measure(settings, run, &tuning, &regions, &noise, who.images);
         write_run(series_out.folder(), run, &mask, &series, &noise)?;
     }
@@ -103,13 +103,6 @@ struct Run {
     facts: RunFacts,
 }
 
-impl Run {
-    /// The volumes that the scanner stored: one for each pulse from the first stored volume on.
-    fn volumes(&self) -> usize {
-        self.facts.pulses_s.iter().filter(|&&pulse| pulse > -0.5 * self.facts.tr_s).count()
-    }
-}
-
 /// The participant's runs in the order of their names, each checked against the image set.
 fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
     let mut runs = Vec::new();
@@ -122,8 +115,8 @@ fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
             return Err(wrong("tells of another image set than the one named"));
         }
         let run = Run { events: Events::read(&path)?, path, name, facts };
-        if run.volumes() < 10 {
-            return Err(wrong(&format!("tells of {} volumes only", run.volumes())));
+        if run.facts.stored_volumes() < 10 {
+            return Err(wrong(&format!("tells of {} volumes only", run.facts.stored_volumes())));
         }
         runs.push(run);
     }
@@ -144,7 +137,7 @@ fn measure(
     noise: &Noise,
     images: &ImageSet,
 ) -> Series {
-    let volumes = run.volumes();
+    let volumes = run.facts.stored_volumes();
     let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * run.facts.tr_s).collect();
     let responses: Vec<Vec<f64>> = images
         .models()
@@ -153,7 +146,7 @@ fn measure(
         .map(|image| {
             let shown = run.events.0.iter().filter(|event| &event.trial_type == image);
             let events_s: Vec<(f64, f64)> = shown.map(|event| (event.onset_s, event.duration_s)).collect();
-            let peak = single_trial_peak(events_s.first().map_or(1.0, |event| event.1));
+            let peak = hrf::single_trial_peak(Hrf::Spm, events_s.first().map_or(1.0, |event| event.1));
             hrf::regressor(&events_s, &times_s).into_iter().map(|value| value / peak).collect()
         })
         .collect();
@@ -172,12 +165,6 @@ fn measure(
     series.data.iter_mut().for_each(|value| *value = BASELINE * (1.0 + percent * *value));
     series.tr_s = Some(run.facts.tr_s);
     series
-}
-
-/// The largest value of the regressor of one trial of this duration, far from any other.
-fn single_trial_peak(duration_s: f64) -> f64 {
-    let times_s: Vec<f64> = (0..320).map(|t| f64::from(t) * 0.1).collect();
-    hrf::regressor(&[(0.0, duration_s)], &times_s).into_iter().fold(0.0, f64::max)
 }
 
 fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noise) -> Result<(), Error> {

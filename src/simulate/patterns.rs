@@ -1,19 +1,16 @@
 //! Voxel patterns that have a given RSM.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::brain::Mask;
-use crate::rsa::Rsm;
+use crate::rsa::{Rsm, Symmetric};
 use crate::simulate::anatomy::Region;
 use crate::simulate::error::Error;
 use crate::simulate::settings::Tuning;
 use crate::study::{Seed, Stream};
-
-/// An eigenvalue this far below 0 is more than the rounding of a table.
-const ROUNDING: f64 = 1e-6;
 
 /// For each region, for each of its voxels, the response to each image: mean 0 and SD 1 over the population of voxels, with
 /// the region's RSM as the correlations between images over voxels.
@@ -40,13 +37,8 @@ pub fn plant(
 /// The symmetric square root of an RSM with ones on its diagonal: it turns uncorrelated sources into patterns with this
 /// RSM. `None` if the RSM is not positive semidefinite.
 fn square_root(rsm: &Rsm) -> Option<DMatrix<f64>> {
-    let full = DMatrix::from_fn(rsm.n(), rsm.n(), |i, j| rsm.get(i, j));
-    let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(full);
-    if eigenvalues.iter().any(|&value| value.is_nan() || value < -ROUNDING) {
-        return None;
-    }
-    let roots = eigenvalues.map(|value| value.max(0.0).sqrt());
-    Some(&eigenvectors * DMatrix::from_diagonal(&roots) * eigenvectors.transpose())
+    let root = Symmetric::from_fn(rsm.n(), |i, j| rsm.get(i, j)).square_root()?;
+    Some(DMatrix::from_fn(rsm.n(), rsm.n(), |i, j| root.get(i, j)))
 }
 
 fn independent(n: usize, voxels: usize, chance: &mut ChaCha8Rng) -> DMatrix<f64> {

@@ -46,6 +46,7 @@ pub fn write(
         "x_mm": column("Centre of the region, from left to right", "mm"),
         "y_mm": column("Centre of the region, from back to front", "mm"),
         "z_mm": column("Centre of the region, from below to above", "mm"),
+        "radius_mm": column("Radius of the region", "mm"),
         "cnr": settings.cnr,
         "tr_s": tr_s,
         "settings": settings,

@@ -361,6 +361,11 @@ impl Events {
 }
 
 impl RunFacts {
+    /// The volumes that the scanner stored: one for each pulse from the first stored volume on.
+    pub fn stored_volumes(&self) -> usize {
+        self.pulses_s.iter().filter(|&&pulse| pulse > -0.5 * self.tr_s).count()
+    }
+
     /// Writes the `events.json` beside a table: what each column means, `StimulusPresentation` as BIDS defines it, and
     /// these facts.
     pub fn write(&self, path: &Path, stimulus_presentation: Map<String, Value>) -> Result<(), Error> {

@@ -194,6 +194,9 @@ fn text(table: &Table, row: usize, column: Option<usize>) -> Option<&str> {
     column.map(|column| table.text(row, column).trim()).filter(|text| !["", "n/a"].contains(text))
 }
 
+/// The image of a row, and whether its hash was seen and not its name alone.
+type Shown<'a> = (&'a ImageRecord, bool);
+
 impl Import<'_> {
     /// Reads a table and checks every row of it.
     fn read(&self, path: &Path) -> Result<(Events, ImportFacts), Error> {
@@ -273,14 +276,14 @@ impl Import<'_> {
         })
     }
 
-    /// The trial type of a row, and its image, with whether its hash was seen and not its name alone.
+    /// The trial type of a row, and its image.
     fn what(
         &self,
         table: &Table,
         places: &Places,
         row: usize,
         stimuli: &mut Stimuli,
-    ) -> Result<(String, Option<(&ImageRecord, bool)>), Error> {
+    ) -> Result<(String, Option<Shown<'_>>), Error> {
         let records = &self.images.manifest().images;
         let named = |name: &str| records.iter().find(|record| record.name() == name);
         let stim_file = text(table, row, places.stim_file);
@@ -330,7 +333,7 @@ impl Import<'_> {
         stimuli: &mut Stimuli,
         stim_file: Option<&str>,
         name: Option<&str>,
-    ) -> Result<(&ImageRecord, bool), Error> {
+    ) -> Result<Shown<'_>, Error> {
         let records = &self.images.manifest().images;
         let name = name.or(stim_file.map(image_of_file)).unwrap_or_default();
         let of_name = records.iter().find(|record| record.name() == name);

@@ -34,6 +34,7 @@ pub use image_set::{
 pub use imported::{Import, Mapping, TimeUnit, import};
 pub use layer::Layer;
 pub use models::Models;
+pub use nearest::nearest;
 pub use output::{MadeFolders, Output, abandon_outputs};
 pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};

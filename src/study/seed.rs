@@ -59,6 +59,8 @@ pub enum Stream {
     RegionPlacement = 30,
     /// Which image a simulated participant sees in place of which.
     ExchangedImages = 31,
+    /// The patterns and the noise of the regions of a power estimate.
+    PowerPatterns = 32,
 }
 
 impl Seed {

@@ -52,24 +52,35 @@ impl Table {
 
     /// A table from the text of a file named `path`, whose cells are separated by something else than tabs.
     pub fn parse_separated(path: &Path, text: &str, separator: Separator) -> Result<Table, Error> {
+        let text = text.trim_start_matches('\u{feff}');
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator.character() as u8)
             .quoting(separator != Separator::Tab)
             .flexible(true)
-            .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+            .from_reader(text.as_bytes());
         let at = |line, what: String| Error::Line { path: path.into(), line, what };
-        let header: Vec<String> =
-            reader.headers().map_err(|e| at(1, e.to_string()))?.iter().map(str::to_owned).collect();
+        // For the reader a row begins where the one before ends: before empty lines, and within a pair of return and feed.
+        let (mut passed, mut line) = (0, 1);
+        let mut line_of = |position: Option<&csv::Position>| {
+            let rest = &text[position.map_or(passed, |position| position.byte() as usize)..];
+            let begin = text.len() - rest.trim_start_matches(['\r', '\n']).len();
+            line += text[passed..begin].matches('\n').count() as u64;
+            passed = begin;
+            line
+        };
+        let header = reader.headers().map_err(|e| at(1, e.to_string()))?.clone();
+        let first = line_of(header.position());
+        let header: Vec<String> = header.iter().map(str::to_owned).collect();
         if header.iter().all(|name| name.is_empty()) {
             return Err(Error::content(path, "the table has no header"));
         }
         if let Some(twice) = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name)) {
-            return Err(at(1, format!("column {:?} stands twice", twice.1)));
+            return Err(at(first, format!("column {:?} stands twice", twice.1)));
         }
         let (mut rows, mut lines) = (Vec::new(), Vec::new());
         for record in reader.records() {
-            let record = record.map_err(|e| at(e.position().map_or(0, |p| p.line()), e.to_string()))?;
-            let line = record.position().map_or(0, |p| p.line());
+            let record = record.map_err(|e| at(line_of(e.position()), e.to_string()))?;
+            let line = line_of(record.position());
             if record.len() != header.len() {
                 return Err(at(line, format!("expected {} cells, found {}", header.len(), record.len())));
             }

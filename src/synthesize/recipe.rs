@@ -8,7 +8,7 @@ use crate::study::checked::checked;
 use crate::study::{self, NetworkRecord, Seed, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::{Mapped, MappedModule, ModelViews, Tap, architecture, check_taps};
+use crate::synthesize::network::{Mapped, MappedFile, ModelViews, Tap, architecture, check_taps};
 use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
@@ -31,7 +31,7 @@ pub struct Recipe {
     /// Width and height of each.
     #[serde(deserialize_with = "size")]
     pub(in crate::synthesize) size_px: u32,
-    /// The layers of GoogLeNet whose RSMs shall differ; absent where another network is mapped.
+    /// The layers of the published GoogLeNet whose RSMs shall differ; absent where another network is mapped.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "taps")]
     layers: Option<Vec<Tap>>,
     /// The weights that the recipe is meant for: others are refused.
@@ -39,7 +39,7 @@ pub struct Recipe {
     pub(in crate::synthesize) weights_sha256: Option<String>,
     /// The network that is mapped in place of GoogLeNet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    network: Option<MappedModule>,
+    network: Option<MappedFile>,
     pub(in crate::synthesize) start: Start,
     pub(in crate::synthesize) parametrization: Parametrization,
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
@@ -66,8 +66,8 @@ impl Recipe {
         let misfit = match (&recipe.layers, &recipe.network) {
             (None, None) => "expected the `layers` of GoogLeNet, or a [network] in its place",
             (Some(_), Some(_)) => "`layers` are those of GoogLeNet: a [network] has its own, under [network]",
-            (None, Some(_)) if !recipe.model_views.is_empty() => {
-                "[model_views] disturb GoogLeNet: a [network] has none"
+            (None, Some(network)) if network.is_module() && !recipe.model_views.is_empty() => {
+                "[model_views] disturb GoogLeNet: a module has none"
             }
             _ => return Ok(recipe),
         };
@@ -77,7 +77,7 @@ impl Recipe {
     /// The network that is mapped, and its layers whose RSMs shall differ.
     pub fn mapped(&self) -> Mapped {
         match (&self.network, &self.layers) {
-            (Some(module), _) => Mapped::Module(module.clone()),
+            (Some(network), _) => Mapped::File(network.clone()),
             (None, layers) => Mapped::GoogLeNet(layers.clone().expect("checked where it was read")),
         }
     }
@@ -131,7 +131,7 @@ fn seeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Seed>, D::Err
 }
 
 fn image_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    checked(deserializer, "3 to 999 images", |n| (3..=999).contains(n))
+    checked(deserializer, "3 to 1000 images", |n| (3..=1000).contains(n))
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -1,7 +1,38 @@
-//! GoogLeNet as published in the Caffe model zoo: its inception blocks, and the shape of every parameter.
+//! GoogLeNet: its editions, its inception blocks, and the shape of every parameter.
 
-/// The network's name in `images.toml`.
-pub const NAME: &str = "bvlc_googlenet";
+/// Which GoogLeNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// As published in the Caffe model zoo.
+    Caffe,
+    /// As torchvision trained it: batch normalization and none over neighbouring channels, 3x3 kernels in the branch that
+    /// is called 5x5 (its makers' slip, which the weights go with), and a 2x2 pooling before 5a.
+    Torchvision,
+}
+
+impl Edition {
+    /// The network's name in `images.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Edition::Caffe => "bvlc_googlenet",
+            Edition::Torchvision => "torchvision_googlenet",
+        }
+    }
+
+    /// Width and height of the kernels in the 5x5 branch.
+    pub fn five_px(self) -> usize {
+        match self {
+            Edition::Caffe => 5,
+            Edition::Torchvision => 3,
+        }
+    }
+
+    /// Width and height of the max-pooling of stride 2 before a block, where there is one.
+    pub fn pool_before_px(self, block: &Block) -> Option<usize> {
+        let two = self == Edition::Torchvision && block.name == "inception_5a";
+        block.pooled_before.then_some(if two { 2 } else { 3 })
+    }
+}
 
 /// The smallest width or height in pixels that leaves something to see in the last layer.
 pub const SMALLEST_PX: u32 = 64;
@@ -20,7 +51,7 @@ pub struct Block {
     pub five: [usize; 2],
     /// Channels of the branch with the pooling.
     pub pool: usize,
-    /// Whether a 3x3 max-pooling of stride 2 stands before the block.
+    /// Whether a max-pooling of stride 2 stands before the block.
     pub pooled_before: bool,
 }
 
@@ -56,28 +87,33 @@ impl Block {
     }
 }
 
-/// Name and shape of each of the 116 parameters: weights as (output, input, height, width), biases as (output), the
-/// classifier as (1000, 1024).
-pub fn parameters() -> Vec<(String, Vec<usize>)> {
-    let mut shapes = Vec::with_capacity(116);
-    let mut add = |layer: String, shape: &[usize]| {
-        shapes.push((format!("{layer}.weight"), shape.to_vec()));
-        shapes.push((format!("{layer}.bias"), shape[..1].to_vec()));
-    };
-    add("conv1/7x7_s2".into(), &[64, 3, 7, 7]);
-    add("conv2/3x3_reduce".into(), &[64, 64, 1, 1]);
-    add("conv2/3x3".into(), &[192, 64, 3, 3]);
+/// Each of the 57 convolutions as the Caffe model names it, and the shape of its weights (output, input, height, width).
+pub fn convolutions(edition: Edition) -> Vec<(String, [usize; 4])> {
+    let mut shapes = Vec::with_capacity(57);
+    shapes.push(("conv1/7x7_s2".into(), [64, 3, 7, 7]));
+    shapes.push(("conv2/3x3_reduce".into(), [64, 64, 1, 1]));
+    shapes.push(("conv2/3x3".into(), [192, 64, 3, 3]));
     for block in &BLOCKS {
-        let mut branch = |name: &str, shape: &[usize]| add(format!("{}/{name}", block.name), shape);
-        branch("1x1", &[block.one, block.input, 1, 1]);
-        branch("3x3_reduce", &[block.three[0], block.input, 1, 1]);
-        branch("3x3", &[block.three[1], block.three[0], 3, 3]);
-        branch("5x5_reduce", &[block.five[0], block.input, 1, 1]);
-        branch("5x5", &[block.five[1], block.five[0], 5, 5]);
-        branch("pool_proj", &[block.pool, block.input, 1, 1]);
+        let mut branch = |name: &str, shape: [usize; 4]| shapes.push((format!("{}/{name}", block.name), shape));
+        branch("1x1", [block.one, block.input, 1, 1]);
+        branch("3x3_reduce", [block.three[0], block.input, 1, 1]);
+        branch("3x3", [block.three[1], block.three[0], 3, 3]);
+        branch("5x5_reduce", [block.five[0], block.input, 1, 1]);
+        branch("5x5", [block.five[1], block.five[0], edition.five_px(), edition.five_px()]);
+        branch("pool_proj", [block.pool, block.input, 1, 1]);
     }
-    add("loss3/classifier".into(), &[1000, 1024]);
     shapes
+}
+
+/// Name and shape of each of the 116 parameters of the Caffe model: weights as (output, input, height, width), biases as
+/// (output), the classifier as (1000, 1024).
+pub fn parameters() -> Vec<(String, Vec<usize>)> {
+    let convolutions = convolutions(Edition::Caffe).into_iter().map(|(name, shape)| (name, shape.to_vec()));
+    let both = |(layer, shape): (String, Vec<usize>)| {
+        let bias = (format!("{layer}.bias"), shape[..1].to_vec());
+        [(format!("{layer}.weight"), shape), bias]
+    };
+    convolutions.chain([("loss3/classifier".into(), vec![1000, 1024])]).flat_map(both).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use ureq::http::{Response, StatusCode, header};
 
 use crate::study::{self, Progress, file};
 use crate::synthesize::error::Error;
+use crate::synthesize::network::architecture::Edition;
 use crate::synthesize::network::weights::{self, Parameters};
 
 /// Where the Berkeley Vision and Learning Center publishes the weights.
@@ -44,7 +45,8 @@ pub fn fetch(download: &Download, progress: &dyn Progress) -> Result<(PathBuf, P
         let what = format!("expected a file of SHA-1 {}, found {sha1}; it was removed", download.sha1);
         return Err(download.failed(what));
     }
-    let parameters = Parameters::decode(Path::new(&download.url), &bytes)?;
+    let url = Path::new(&download.url);
+    let parameters = Parameters::decode(url, &bytes)?.of_edition(Edition::Caffe, url)?;
     parameters.write(&cached)?;
     std::fs::remove_file(&part).map_err(study::Error::file("remove", &part))?;
     Ok((cached, parameters))

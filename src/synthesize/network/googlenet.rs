@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::synthesize::device::Computer;
-use crate::synthesize::network::architecture::{BLOCKS, Block};
+use crate::synthesize::network::architecture::{BLOCKS, Block, Edition};
 use crate::synthesize::network::model_views::Disturbance;
 use crate::synthesize::network::tap::{Part, Site, Stage, Tap};
 use crate::synthesize::network::weights::Parameters;
@@ -18,11 +18,12 @@ const LRN_ALPHA: f64 = 1e-4;
 
 /// The convolutional part of GoogLeNet with frozen weights.
 pub struct GoogLeNet {
+    edition: Edition,
     conv1: Convolution,
-    norm1: Normalization,
+    norm1: Option<Normalization>,
     conv2_reduce: Convolution,
     conv2: Convolution,
-    norm2: Normalization,
+    norm2: Option<Normalization>,
     blocks: Vec<Inception>,
     mean: Tensor,
     kind: Kind,
@@ -34,12 +35,16 @@ impl GoogLeNet {
         let convolution =
             |name: &str, site, stride, padding| Convolution::new(parameters, name, (site, stride, padding), computer);
         let block = |(k, block)| Inception::new(parameters, block, k as u8, computer);
+        let edition = parameters.edition();
+        // Batch normalization is part of the convolutions.
+        let norm = |channels| (edition == Edition::Caffe).then(|| Normalization::new(channels, computer));
         GoogLeNet {
+            edition,
             conv1: convolution("conv1/7x7_s2", Site::Conv1, 2, 3),
-            norm1: Normalization::new(64, computer),
+            norm1: norm(64),
             conv2_reduce: convolution("conv2/3x3_reduce", Site::Conv2Reduce, 1, 0),
             conv2: convolution("conv2/3x3", Site::Conv2, 1, 1),
-            norm2: Normalization::new(192, computer),
+            norm2: norm(192),
             blocks: BLOCKS.iter().enumerate().map(block).collect(),
             mean: Tensor::from_slice(&MEAN_BGR).view([1, 3, 1, 1]).to_device(computer.device),
             kind: computer.precision.kind(),
@@ -47,9 +52,13 @@ impl GoogLeNet {
     }
 
     /// The network's input for images (n, 3, height, width) in red, green, blue, 0..=1: blue, green, red, 0..=255, less
-    /// the mean colour.
+    /// the mean colour; in torchvision's edition red, green, blue, -1..=1, which is what the mean and SD of ImageNet's
+    /// colours and the `transform_input` of the trained network come to.
     pub fn input(&self, images: &Tensor) -> Tensor {
-        images.flip([1]) * 255.0 - &self.mean
+        match self.edition {
+            Edition::Caffe => images.flip([1]) * 255.0 - &self.mean,
+            Edition::Torchvision => images * 2.0 - 1.0,
+        }
     }
 
     /// The activations at `taps`, in their order, for an input (n, 3, height, width): float32, each (n, channels, height,
@@ -67,13 +76,13 @@ impl GoogLeNet {
         if deepest == Site::Conv1 {
             return;
         }
-        let reduced = self.conv2_reduce.forward(&self.norm1.forward(&pool(&conv1, 2, 0)), found);
+        let reduced = self.conv2_reduce.forward(&normalized(&self.norm1, pool(&conv1, 3, 2, 0)), found);
         if deepest == Site::Conv2Reduce {
             return;
         }
         let conv2 = self.conv2.forward(&reduced, found);
         let Site::Inception(last, part) = deepest else { return };
-        let mut output = self.norm2.forward(&conv2);
+        let mut output = normalized(&self.norm2, conv2);
         for (k, block) in (0..).zip(&self.blocks[..=usize::from(last)]) {
             let input = block.input(output);
             if k == last && part != Part::Output {
@@ -87,11 +96,12 @@ impl GoogLeNet {
     pub fn disturbed(&self, mut disturbance: Disturbance) -> GoogLeNet {
         let mut disturbed = |convolution: &Convolution| convolution.disturbed(&mut disturbance);
         GoogLeNet {
+            edition: self.edition,
             conv1: disturbed(&self.conv1),
-            norm1: self.norm1.shallow_clone(),
+            norm1: self.norm1.as_ref().map(Normalization::shallow_clone),
             conv2_reduce: disturbed(&self.conv2_reduce),
             conv2: disturbed(&self.conv2),
-            norm2: self.norm2.shallow_clone(),
+            norm2: self.norm2.as_ref().map(Normalization::shallow_clone),
             blocks: self.blocks.iter().map(|block| block.map(&mut disturbed)).collect(),
             mean: self.mean.shallow_clone(),
             kind: self.kind,
@@ -141,9 +151,17 @@ pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
-/// Max-pooling over 3x3; like Caffe, a window that overlaps the edge counts.
-fn pool(input: &Tensor, stride: i64, padding: i64) -> Tensor {
-    input.max_pool2d([3, 3], [stride, stride], [padding, padding], [1, 1], true)
+/// Max-pooling over squares of this width; like Caffe, a window that overlaps the edge counts.
+fn pool(input: &Tensor, width: i64, stride: i64, padding: i64) -> Tensor {
+    input.max_pool2d([width, width], [stride, stride], [padding, padding], [1, 1], true)
+}
+
+/// What a normalization makes of its input, where there is one.
+fn normalized(norm: &Option<Normalization>, input: Tensor) -> Tensor {
+    match norm {
+        Some(norm) => norm.forward(&input),
+        None => input,
+    }
 }
 
 /// A convolution with its bias and ReLU.
@@ -217,7 +235,8 @@ impl Normalization {
 /// An inception block.
 struct Inception {
     output: Site,
-    pooled_before: bool,
+    /// Width of the pooling before it, where there is one.
+    pool_before_px: Option<i64>,
     one: Convolution,
     three: [Convolution; 2],
     five: [Convolution; 2],
@@ -226,16 +245,17 @@ struct Inception {
 
 impl Inception {
     fn new(parameters: &Parameters, block: &Block, index: u8, computer: &Computer) -> Inception {
+        let edition = parameters.edition();
         let convolution = |part: Part, padding| {
             let name = format!("{}/{}", block.name, part.name().expect("a branch"));
             Convolution::new(parameters, &name, (Site::Inception(index, part), 1, padding), computer)
         };
         Inception {
             output: Site::Inception(index, Part::Output),
-            pooled_before: block.pooled_before,
+            pool_before_px: edition.pool_before_px(block).map(|width| width as i64),
             one: convolution(Part::One, 0),
             three: [convolution(Part::ThreeReduce, 0), convolution(Part::Three, 1)],
-            five: [convolution(Part::FiveReduce, 0), convolution(Part::Five, 2)],
+            five: [convolution(Part::FiveReduce, 0), convolution(Part::Five, edition.five_px() as i64 / 2)],
             pool: convolution(Part::Pool, 0),
         }
     }
@@ -244,7 +264,7 @@ impl Inception {
     fn map(&self, mut convolution: impl FnMut(&Convolution) -> Convolution) -> Inception {
         Inception {
             output: self.output,
-            pooled_before: self.pooled_before,
+            pool_before_px: self.pool_before_px,
             one: convolution(&self.one),
             three: self.three.each_ref().map(&mut convolution),
             five: self.five.each_ref().map(&mut convolution),
@@ -254,7 +274,10 @@ impl Inception {
 
     /// The input of the branches: what the block before puts out, pooled if this one says so.
     fn input(&self, before: Tensor) -> Tensor {
-        if self.pooled_before { pool(&before, 2, 0) } else { before }
+        match self.pool_before_px {
+            Some(width) => pool(&before, width, 2, 0),
+            None => before,
+        }
     }
 
     fn forward(&self, input: &Tensor, found: &mut Found) -> Tensor {
@@ -264,7 +287,7 @@ impl Inception {
             (&self.one, self.one.linear(input)),
             (&self.three[1], self.three[1].linear(&three)),
             (&self.five[1], self.five[1].linear(&five)),
-            (&self.pool, self.pool.linear(&pool(input, 1, 1))),
+            (&self.pool, self.pool.linear(&pool(input, 3, 1, 1))),
         ];
         if found.wants(self.output.at(Stage::Linear)) {
             let linear: Vec<&Tensor> = branches.iter().map(|(_, linear)| linear).collect();
@@ -291,7 +314,7 @@ impl Inception {
             }
         }
         if found.touches(self.pool.site) {
-            let _ = self.pool.forward(&pool(input, 1, 1), found);
+            let _ = self.pool.forward(&pool(input, 3, 1, 1), found);
         }
     }
 }

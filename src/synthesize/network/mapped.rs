@@ -4,18 +4,17 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::study::checked::checked;
 use crate::study::{Layer, NetworkRecord, Progress, Weights, file};
 use crate::synthesize::device::Computer;
 use crate::synthesize::error::Error;
-use crate::synthesize::network::architecture;
+use crate::synthesize::network::architecture::Edition;
 use crate::synthesize::network::googlenet::GoogLeNet;
 use crate::synthesize::network::model_views::Disturbance;
 use crate::synthesize::network::module::{Module, Output, refused};
-use crate::synthesize::network::tap::Tap;
+use crate::synthesize::network::tap::{Tap, check_taps};
 use crate::synthesize::network::weights::{Parameters, Source};
 
 /// Which network is mapped, and at which of its layers.
@@ -23,52 +22,95 @@ use crate::synthesize::network::weights::{Parameters, Source};
 pub enum Mapped {
     /// GoogLeNet as published in the Caffe model zoo, at some taps. Where its weights lie is the user's affair.
     GoogLeNet(Vec<Tap>),
-    /// A TorchScript module.
-    Module(MappedModule),
+    /// A network in a file of its own.
+    File(MappedFile),
 }
 
-/// A TorchScript module that is mapped. Its `forward` takes images (n, 3, height, width) in red, green, blue, 0..=1, does
-/// its own preprocessing, and returns a dict of activations by the names of its layers, each (n, channels, height, width)
-/// or (n, units).
+/// A network that is mapped in place of the published GoogLeNet, and the file that it lies in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MappedModule {
+#[serde(try_from = "Written", into = "Written")]
+pub struct MappedFile {
     path: PathBuf,
-    /// Its layers that are studied, in the order of tables and figures; absent where all are, as it returns them.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "names")]
+    layers: FileLayers,
+}
+
+/// The layers of such a network that are studied.
+#[derive(Clone, Debug, PartialEq)]
+enum FileLayers {
+    /// Of torchvision's GoogLeNet, whose state dict a `.safetensors` file holds.
+    Taps(Vec<Tap>),
+    /// Of a TorchScript module: in the order of tables and figures; none where all are studied, as it returns them. Its
+    /// `forward` takes images (n, 3, height, width) in red, green, blue, 0..=1, does its own preprocessing, and returns a
+    /// dict of activations by the names of its layers, each (n, channels, height, width) or (n, units).
+    Outputs(Option<Vec<String>>),
+}
+
+/// The settings as they stand in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    path: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<String>>,
 }
 
-impl MappedModule {
-    /// The module of a file, at some of its layers or at all that it returns. Fails where fewer than two layers are named,
-    /// or one twice.
-    pub fn new(path: PathBuf, layers: Option<Vec<String>>) -> Result<MappedModule, String> {
-        match &layers {
-            Some(names) if !sound(names) => Err(format!("expected {SOUND}, found {names:?}")),
-            _ => Ok(MappedModule { path, layers }),
-        }
+impl MappedFile {
+    /// The network of a file, at some of its layers, or at all that a module returns and the 12 outputs of torchvision's
+    /// GoogLeNet. Fails where fewer than two layers are named, or one twice, or one that GoogLeNet does not have.
+    pub fn new(path: PathBuf, layers: Option<Vec<String>>) -> Result<MappedFile, String> {
+        let layers = match (path.extension().and_then(|extension| extension.to_str()), layers) {
+            (Some("safetensors"), None) => FileLayers::Taps(Tap::outputs()),
+            (Some("safetensors"), Some(names)) => {
+                let taps = names.iter().map(|name| name.parse()).collect::<Result<Vec<Tap>, String>>()?;
+                check_taps(&taps)?;
+                FileLayers::Taps(taps)
+            }
+            (_, Some(names)) if !sound(&names) => {
+                return Err(format!("expected at least two layers, each once, found {names:?}"));
+            }
+            (_, layers) => FileLayers::Outputs(layers),
+        };
+        Ok(MappedFile { path, layers })
+    }
+
+    /// Whether it is a TorchScript module.
+    pub fn is_module(&self) -> bool {
+        matches!(self.layers, FileLayers::Outputs(_))
     }
 }
-
-const SOUND: &str = "at least two layers, each once";
 
 fn sound(names: &[String]) -> bool {
     names.len() >= 2 && (1..names.len()).all(|k| !names[..k].contains(&names[k]))
 }
 
-fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    checked(deserializer, SOUND, |names: &Vec<String>| sound(names)).map(Some)
+impl TryFrom<Written> for MappedFile {
+    type Error = String;
+
+    fn try_from(Written { path, layers }: Written) -> Result<MappedFile, String> {
+        MappedFile::new(path, layers)
+    }
+}
+
+impl From<MappedFile> for Written {
+    fn from(MappedFile { path, layers }: MappedFile) -> Written {
+        let layers = match layers {
+            FileLayers::Taps(taps) => Some(taps.iter().map(Tap::to_string).collect()),
+            FileLayers::Outputs(names) => names,
+        };
+        Written { path, layers }
+    }
 }
 
 /// The mapped network as its file holds it, to be put onto one device or another.
 pub struct NetworkFile<'a> {
     described: String,
+    record: NetworkRecord,
     content: Content<'a>,
 }
 
 enum Content<'a> {
     GoogLeNet(Parameters, &'a [Tap]),
-    Module(Vec<u8>, &'a MappedModule),
+    Module { path: &'a Path, bytes: Vec<u8>, layers: Option<&'a [String]> },
 }
 
 /// On how many grey images a module is tried before anything else is done with it.
@@ -79,30 +121,38 @@ impl Mapped {
     pub fn read(&self, weights: &Source, progress: &dyn Progress) -> Result<NetworkFile<'_>, Error> {
         match self {
             Mapped::GoogLeNet(taps) => {
-                let content = Content::GoogLeNet(weights.load(progress)?, taps);
-                Ok(NetworkFile { described: weights.describe(), content })
+                let parameters = weights.load(progress)?;
+                let (described, record) = (weights.describe(), parameters.record());
+                Ok(NetworkFile { described, record, content: Content::GoogLeNet(parameters, taps) })
             }
-            Mapped::Module(module) => {
+            Mapped::File(MappedFile { path, layers }) => {
                 if let Source::Named(path) = weights {
                     let what = "weights of GoogLeNet were named, but another network is mapped";
                     return Err(Error::Weights { path: path.clone(), what: what.into() });
                 }
-                let content = Content::Module(file::read(&module.path)?, module);
-                Ok(NetworkFile { described: module.path.display().to_string(), content })
+                let bytes = file::read(path)?;
+                let weights_sha256 = file::sha256(&bytes);
+                let (name, weights, content) = match layers {
+                    FileLayers::Taps(taps) => {
+                        let parameters = Parameters::decode(path, &bytes)?.of_edition(Edition::Torchvision, path)?;
+                        (Edition::Torchvision.name().into(), Weights::Trained, Content::GoogLeNet(parameters, taps))
+                    }
+                    FileLayers::Outputs(names) => {
+                        (stem(path), Weights::Module, Content::Module { path, bytes, layers: names.as_deref() })
+                    }
+                };
+                let record = NetworkRecord { name, weights, weights_sha256 };
+                Ok(NetworkFile { described: path.display().to_string(), record, content })
             }
         }
     }
 }
 
 impl NetworkFile<'_> {
-    /// What `images.toml` says of the network. A module is called like its file, and known by the file's SHA-256.
+    /// What `images.toml` says of the network. A network in a file of its own is known by the file's SHA-256, and a module
+    /// is called like it.
     pub fn record(&self) -> NetworkRecord {
-        match &self.content {
-            Content::GoogLeNet(parameters, _) => parameters.record(),
-            Content::Module(bytes, MappedModule { path, .. }) => {
-                NetworkRecord { name: stem(path), weights: Weights::Module, weights_sha256: file::sha256(bytes) }
-            }
-        }
+        self.record.clone()
     }
 
     /// Where it comes from, as a user reads it.
@@ -113,16 +163,16 @@ impl NetworkFile<'_> {
     /// The network on a device. A module is tried on grey images of this width and height: the error names what of its
     /// layers is missing or of another shape.
     pub fn network(&self, computer: &Computer, size_px: [u32; 2]) -> Result<Network, Error> {
-        let (bytes, asked) = match &self.content {
+        let (path, bytes, asked) = match &self.content {
             Content::GoogLeNet(parameters, taps) => return Ok(Network::googlenet(parameters, taps, computer)),
-            Content::Module(bytes, asked) => (bytes, asked),
+            Content::Module { path, bytes, layers } => (*path, bytes, layers),
         };
-        let module = Module::decode(&asked.path, bytes, computer)?;
-        let names = match &asked.layers {
-            Some(names) => names.clone(),
+        let module = Module::decode(path, bytes, computer)?;
+        let names = match asked {
+            Some(names) => names.to_vec(),
             None => tch::no_grad(|| module.layers(TRIED, size_px))?,
         };
-        let layers = layers(&names).map_err(|what| refused(&asked.path, what))?;
+        let layers = layers(&names).map_err(|what| refused(path, what))?;
         let outputs: Vec<Output> = names.into_iter().map(Output::Name).collect();
         tch::no_grad(|| module.check(&outputs, TRIED, size_px))?;
         Ok(Network { layers, make: Make::Module(module, outputs) })
@@ -132,11 +182,7 @@ impl NetworkFile<'_> {
 impl fmt::Display for NetworkFile<'_> {
     /// Its name and where it comes from.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match &self.content {
-            Content::GoogLeNet(..) => architecture::NAME.into(),
-            Content::Module(_, asked) => stem(&asked.path),
-        };
-        write!(f, "{name} ({})", self.described)
+        write!(f, "{} ({})", self.record.name, self.described)
     }
 }
 
@@ -218,7 +264,7 @@ impl Network {
     /// The same network with its weights disturbed, as long as it is asked for the activations of one step.
     ///
     /// # Panics
-    /// If it is a module: a recipe asks for that of GoogLeNet only.
+    /// If it is a module: a recipe asks for that of a GoogLeNet only.
     pub fn disturbed(&self, disturbance: Disturbance) -> Network {
         let Make::GoogLeNet(network, taps) = &self.make else { panic!("a module's weights cannot be disturbed") };
         Network { layers: self.layers.clone(), make: Make::GoogLeNet(network.disturbed(disturbance), taps.clone()) }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::study::Layer;
+use crate::study::{Layer, nearest};
 use crate::synthesize::network::architecture::BLOCKS;
 
 /// What marks activations before their ReLU.
@@ -144,11 +144,12 @@ impl FromStr for Tap {
             None => (text, Stage::Rectified),
         };
         Site::all().find(|site| site.name() == name).map(|site| site.at(stage)).ok_or_else(|| {
-            let nearest = Site::all().map(Site::name).min_by_key(|known| edits(known, name)).expect("sites");
+            let names: Vec<String> = Site::all().map(Site::name).collect();
+            let meant = nearest(names.iter().map(String::as_str), name).expect("sites");
             let outputs: Vec<String> = Tap::outputs().iter().map(Tap::to_string).collect();
             let branches: Vec<&str> = Part::ALL.into_iter().filter_map(Part::name).collect();
             format!(
-                "the network has no layer {text} (did you mean {nearest}?): it has {}; of a block also its branches {} (as \
+                "the network has no layer {text} (did you mean {meant}?): it has {}; of a block also its branches {} (as \
                  4a/1x1); and each before its ReLU (as 4a{LINEAR})",
                 outputs.join(", "),
                 branches.join(", "),
@@ -169,20 +170,6 @@ impl From<Tap> for String {
     fn from(tap: Tap) -> String {
         tap.to_string()
     }
-}
-
-/// How many letters must be put in, taken out or exchanged to make one word of the other (Levenshtein 1966).
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.chars().enumerate() {
-            let exchanged = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = exchanged.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.chars().count()]
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::study::{self, NetworkRecord, Progress, Seed, Stream, Weights, file};
 use crate::synthesize::error::Error;
-use crate::synthesize::network::{architecture, array::Array, caffemodel};
+use crate::synthesize::network::architecture::{self, Edition};
+use crate::synthesize::network::array::{self, Array};
+use crate::synthesize::network::{caffemodel, torchvision};
 
 /// The variable that names a file of weights.
 pub const VARIABLE: &str = "LAYERPRINT_WEIGHTS";
@@ -59,7 +61,9 @@ impl Source {
     /// Reads and checks the weights; says loudly where the network is untrained.
     pub fn load(&self, progress: &dyn Progress) -> Result<Parameters, Error> {
         match self {
-            Source::Named(path) | Source::Variable(path) | Source::Cache(path) => Parameters::read(path),
+            Source::Named(path) | Source::Variable(path) | Source::Cache(path) => {
+                Parameters::read(path)?.of_edition(Edition::Caffe, path)
+            }
             Source::Untrained => {
                 progress.say(
                     "WARNING: no weights were found, so the network is UNTRAINED (drawn from a seed). Its layers are those \
@@ -75,27 +79,30 @@ impl Source {
 /// Where imported weights are kept: `layerprint/bvlc_googlenet.safetensors` in the user's cache folder.
 pub fn cache() -> Result<PathBuf, Error> {
     let folders = etcetera::choose_base_strategy().map_err(|_| Error::NoCache)?;
-    Ok(folders.cache_dir().join("layerprint").join(format!("{}.safetensors", architecture::NAME)))
+    Ok(folders.cache_dir().join("layerprint").join(format!("{}.safetensors", Edition::Caffe.name())))
 }
 
 /// Reads a file of weights, checks it and puts it into the cache, whole or not at all.
 pub fn import(path: &Path) -> Result<(PathBuf, Parameters), Error> {
-    let parameters = Parameters::read(path)?;
+    let parameters = Parameters::read(path)?.of_edition(Edition::Caffe, path)?;
     let cached = cache()?;
     parameters.write(&cached)?;
     Ok((cached, parameters))
 }
 
-/// All 116 parameters of the network, each of its right shape.
+/// All parameters of the network, each of its right shape: 116, or 114 of torchvision's edition, which go without the
+/// classifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
     /// By name, `<caffe layer>.weight` or `.bias`.
     tensors: BTreeMap<String, Array>,
+    edition: Edition,
     weights: Weights,
 }
 
 impl Parameters {
-    /// Reads a `.safetensors` or `.caffemodel` file, told apart by the name.
+    /// Reads a `.safetensors` or `.caffemodel` file, told apart by the name, of either edition, told apart by the names of
+    /// its tensors.
     pub fn read(path: &Path) -> Result<Parameters, Error> {
         Parameters::decode(path, &file::read(path)?)
     }
@@ -112,18 +119,37 @@ impl Parameters {
 
     /// Takes the network's parameters out of what a file holds; layers of other purposes (training) are left behind.
     fn trained(mut found: HashMap<String, Array>) -> Result<Parameters, String> {
-        let mut tensors = BTreeMap::new();
-        for (name, shape) in architecture::parameters() {
-            let array = found.remove(&name).ok_or_else(|| format!("tensor {name} is missing"))?;
-            if array.shape != shape {
-                return Err(format!("tensor {name}: expected shape {shape:?}, found {:?}", array.shape));
-            }
-            if let Some(value) = array.values.iter().find(|value| !value.is_finite()) {
-                return Err(format!("tensor {name} holds {value}"));
-            }
-            tensors.insert(name, array);
+        if torchvision::is_state_dict(&found) {
+            let (tensors, edition) = (torchvision::parameters(found)?, Edition::Torchvision);
+            return Ok(Parameters { tensors, edition, weights: Weights::Trained });
         }
-        Ok(Parameters { tensors, weights: Weights::Trained })
+        let take = |(name, shape): (String, Vec<usize>)| {
+            let array = array::take(&mut found, &name, &shape)?;
+            Ok((name, array))
+        };
+        let tensors = architecture::parameters().into_iter().map(take).collect::<Result<_, String>>()?;
+        Ok(Parameters { tensors, edition: Edition::Caffe, weights: Weights::Trained })
+    }
+
+    /// The same parameters, read from a file, if they are of this edition.
+    pub fn of_edition(self, edition: Edition, path: &Path) -> Result<Parameters, Error> {
+        if self.edition == edition {
+            return Ok(self);
+        }
+        let what = match self.edition {
+            Edition::Caffe => {
+                "weights of the published GoogLeNet, for which no [network] and no --network is needed: name them with --weights"
+            }
+            Edition::Torchvision => {
+                "weights of torchvision's GoogLeNet: name them under [network] in a recipe, or with --network"
+            }
+        };
+        Err(Error::Weights { path: path.into(), what: what.into() })
+    }
+
+    /// Which GoogLeNet they are of.
+    pub fn edition(&self) -> Edition {
+        self.edition
     }
 
     /// An untrained network: weights normal with variance 2 / (inputs of a unit) (He et al. 2015, arXiv 1502.01852),
@@ -143,6 +169,7 @@ impl Parameters {
         };
         Parameters {
             tensors: architecture::parameters().into_iter().enumerate().map(draw).collect(),
+            edition: Edition::Caffe,
             weights: Weights::Untrained,
         }
     }
@@ -157,7 +184,7 @@ impl Parameters {
 
     /// What `images.toml` says of the network.
     pub fn record(&self) -> NetworkRecord {
-        NetworkRecord { name: architecture::NAME.into(), weights: self.weights, weights_sha256: self.sha256() }
+        NetworkRecord { name: self.edition.name().into(), weights: self.weights, weights_sha256: self.sha256() }
     }
 
     /// The SHA-256 over all names and values in the order of the names: the name, a zero byte, the values as
@@ -190,6 +217,8 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
 
 fn from_safetensors(bytes: &[u8]) -> Result<HashMap<String, Array>, String> {
     let stored = SafeTensors::deserialize(bytes).map_err(|broken| format!("no whole safetensors file ({broken})"))?;
+    // Batch normalization counts its batches, in integers: these are no weights.
+    let weights = stored.iter().filter(|(_, view)| view.dtype() != Dtype::I64);
     let array = |(name, view): (&str, TensorView<'_>)| {
         if view.dtype() != Dtype::F32 {
             return Err(format!("tensor {name}: expected float32 values, found {:?}", view.dtype()));
@@ -197,5 +226,5 @@ fn from_safetensors(bytes: &[u8]) -> Result<HashMap<String, Array>, String> {
         let values = view.data().chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
         Ok((name.to_owned(), Array { shape: view.shape().to_vec(), values: values.collect() }))
     };
-    stored.iter().map(array).collect()
+    weights.map(array).collect()
 }

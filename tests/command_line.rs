@@ -1,0 +1,62 @@
+//! What the program says of itself, in whichever build.
+
+use assert_cmd::Command;
+
+fn layerprint() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_layerprint"))
+}
+
+/// The subcommands and options of a help page.
+fn words(help: &str) -> (Vec<String>, Vec<String>) {
+    let mut subcommands = Vec::new();
+    let mut in_commands = false;
+    for line in help.lines() {
+        match line.strip_prefix("  ") {
+            Some(entry) if in_commands && !entry.starts_with(' ') => {
+                subcommands.extend(entry.split_whitespace().next().map(str::to_owned));
+            }
+            None => in_commands = line == "Commands:",
+            _ => {}
+        }
+    }
+    let option = |word: &str| word.starts_with("--").then(|| word.trim_matches([',', '.']).to_owned());
+    let first = |line: &str| line.split_whitespace().take(2).find_map(option);
+    let options = help.lines().filter(|line| line.trim_start().starts_with('-')).filter_map(first).collect();
+    (subcommands, options)
+}
+
+fn help(of: &[&str]) -> String {
+    let output = layerprint().args(of).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{of:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_and_option_is_completed_and_has_its_place_in_a_man_page() {
+    let folder = tempfile::tempdir().unwrap();
+    layerprint().arg("man").arg(folder.path()).assert().success();
+    let fish = layerprint().args(["completions", "fish"]).output().unwrap();
+    let fish = String::from_utf8(fish.stdout).unwrap();
+    let (subcommands, _) = words(&help(&[]));
+    assert!(subcommands.len() > 3, "{subcommands:?}");
+    for subcommand in subcommands.iter().filter(|name| *name != "help") {
+        let page = std::fs::read_to_string(folder.path().join(format!("layerprint-{subcommand}.1"))).unwrap();
+        assert!(fish.contains(subcommand.as_str()), "{subcommand} is not completed");
+        for option in words(&help(&[subcommand])).1 {
+            let in_page = option.replace('-', "\\-");
+            assert!(page.contains(&in_page), "{option} is not in the page of {subcommand}");
+            assert!(fish.contains(&format!("-l {}", &option[2..])), "{option} of {subcommand} is not completed");
+        }
+    }
+    assert!(!folder.path().join("layerprint-cluster-task.1").exists(), "what is hidden has no page");
+    for shell in ["bash", "zsh"] {
+        let output = layerprint().args(["completions", shell]).output().unwrap();
+        assert!(output.status.success() && output.stdout.len() > 1000);
+    }
+}
+
+#[test]
+fn a_misspelt_command_is_answered_with_the_one_that_is_near() {
+    let output = layerprint().arg("completion").output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("'completions'"));
+}
