@@ -361,7 +361,9 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     assert_eq!(contents(&study.path("maps/sub-02")), before);
 
     // What was made differently is not put beside it, with what differs named.
-    let is_whole = |left: Vec<String>| assert_eq!(left, ["dataset_description.json", "sub-01", "sub-02"]);
+    let is_whole = |left: Vec<String>| {
+        assert_eq!(left, [".bidsignore", "README.md", "dataset_description.json", "sub-01", "sub-02"])
+    };
     replace(&plan, "min_coverage = 0.3", "min_coverage = 0.4");
     is_whole(failed(&["2 of 2", "another state of `searchlight` of the plan: give another OUTPUT_DIR"]));
     std::fs::write(&plan, format!("{PLAN}[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n")).unwrap();
