@@ -347,11 +347,11 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     // Found before the first number, and in the midst of them.
     std::fs::write(&bold, "no image").unwrap();
     let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "ends too early"]);
-    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+    assert_eq!(left, [".bidsignore", "README.md", "dataset_description.json", "sub-02"]);
     std::fs::write(&bold, &whole[..whole.len() / 2]).unwrap();
     let before = contents(&study.path("maps/sub-02"));
     let left = failed(&["1 of 2 participants", "sub-01", "run-02_desc-preproc_bold.nii.gz", "truncated"]);
-    assert_eq!(left, ["dataset_description.json", "sub-02"]);
+    assert_eq!(left, [".bidsignore", "README.md", "dataset_description.json", "sub-02"]);
 
     std::fs::write(&bold, &whole).unwrap();
     let again = study.command().output().unwrap();
@@ -361,7 +361,9 @@ fn a_participant_who_fails_stops_no_other_and_is_taken_up_when_the_analysis_is_s
     assert_eq!(contents(&study.path("maps/sub-02")), before);
 
     // What was made differently is not put beside it, with what differs named.
-    let is_whole = |left: Vec<String>| assert_eq!(left, ["dataset_description.json", "sub-01", "sub-02"]);
+    let is_whole = |left: Vec<String>| {
+        assert_eq!(left, [".bidsignore", "README.md", "dataset_description.json", "sub-01", "sub-02"])
+    };
     replace(&plan, "min_coverage = 0.3", "min_coverage = 0.4");
     is_whole(failed(&["2 of 2", "another state of `searchlight` of the plan: give another OUTPUT_DIR"]));
     std::fs::write(&plan, format!("{PLAN}[group]\nreading = \"plain\"\nfisher_z = true\ntail = \"positive\"\nflips = 8\nseed = 1\nalpha = 0.05\nconnectivity = 6\n")).unwrap();
@@ -474,8 +476,9 @@ fn one_thread_and_eight_write_the_same_bytes() {
         std::fs::remove_dir_all(study.path("maps")).unwrap();
         written
     });
-    // Besides betas, best layers, counts and mask: of two layers the similarity and the residual, and three of reliability.
-    assert_eq!(written[0].len(), 25);
+    // Besides betas, best layers, counts, mask and what describes the dataset: of two layers the similarity and the residual,
+    // and three of reliability.
+    assert_eq!(written[0].len(), 27);
     assert!(written[0] == written[1]);
 }
 
