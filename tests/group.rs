@@ -202,9 +202,13 @@ fn layers_of_a_group_are_found_where_they_are_at_home() {
     assert!(study.path("maps/group/task-layers_desc-clusters_tests.tsv").exists());
     assert!(study.path("maps/dataset_description.json").exists());
 
-    // Nothing is overwritten.
+    // Nothing is overwritten: what is there is left alone if it was made of the same, and refused otherwise.
     let before = contents(&study.path("maps/group"));
-    refused(study.group(&[]), &["group exists already and is not overwritten"]);
+    let again = study.group(&[]);
+    let text = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.success() && text.contains("the group is done already"), "{text}");
+    std::fs::write(study.path("plan.toml"), PLAN.replace("alpha = 0.05", "alpha = 0.01")).unwrap();
+    refused(study.group(&[]), &["this group was made before there was another state of the plan"]);
     assert_eq!(contents(&study.path("maps/group")), before);
 }
 
