@@ -2,6 +2,8 @@
 #![cfg(feature = "analyze")]
 
 mod common;
+#[path = "common/study.rs"]
+mod study;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +19,7 @@ use layerprint::study::{
     Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
 };
 use serde_json::{Map, Value};
+use study::{contents, noise};
 use tempfile::TempDir;
 
 const IMAGES: usize = 8;
@@ -236,30 +239,8 @@ fn image(number: usize) -> String {
     format!("image_{:02}", number + 1)
 }
 
-/// Numbers between -1 and 1 without a pattern.
-fn noise(count: usize, seed: u64) -> Vec<f64> {
-    use rand::RngExt;
-    let mut generator = layerprint::study::Seed(seed).stream(layerprint::study::Stream::SimulatedNoise, 0);
-    (0..count).map(|_| 2.0 * generator.random::<f64>() - 1.0).collect()
-}
-
 fn summary(folder: &Path, stem: &str) -> Value {
     file::read_json(&folder.join(format!("{stem}_desc-searchlight_summary.json"))).unwrap()
-}
-
-/// All files below a folder with their bytes, sorted by name.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(contents(&path));
-        } else {
-            found.push((path.clone(), std::fs::read(path).unwrap()));
-        }
-    }
-    found.sort();
-    found
 }
 
 fn replace(path: &Path, from: &str, to: &str) {

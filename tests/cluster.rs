@@ -3,16 +3,16 @@
 
 #[path = "common/slurm.rs"]
 mod slurm;
+#[path = "common/study.rs"]
+mod study;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use layerprint::brain::{Grid, Mask, Series, Volume, nifti_file};
 use layerprint::rsa::pairs;
-use layerprint::study::{Seed, Stream};
-use rand::RngExt;
 use slurm::{Slurm, until};
+use study::{contents, noise};
 use tempfile::TempDir;
 
 const PARTICIPANTS: usize = 4;
@@ -20,28 +20,7 @@ const IMAGES: usize = 6;
 const VOLUMES: usize = 60;
 const GRID: Grid =
     Grid { dims: [8, 7, 5], affine: [[-3.0, 0.0, 0.0, 9.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]] };
-const PLAN: &str = r#"task = "layers"
-[first_level]
-hrf = "spm"
-high_pass_hz = 0.0078125
-confounds = []
-[searchlight]
-radius_mm = 6.0
-min_coverage = 0.3
-second_order = "spearman"
-[group]
-reading = "plain"
-fisher_z = true
-tail = "positive"
-flips = 16
-seed = 1
-alpha = 0.05
-connectivity = 26
-tfce = { extent = 0.5, height = 2.0 }
-cluster_t = 3.0
-contrasts = []
-overlap = { threshold = "max_t", resamples = 100, interval = 0.95 }
-"#;
+const PLAN: &str = include_str!("common/group_plan.toml");
 
 /// A study of noise in a temporary folder.
 struct Study {
@@ -104,28 +83,6 @@ impl Study {
     }
 }
 
-/// Numbers between -1 and 1 without a pattern.
-fn noise(count: usize, seed: u64) -> Vec<f64> {
-    let mut generator = Seed(seed).stream(Stream::SimulatedNoise, 0);
-    (0..count).map(|_| 2.0 * generator.random::<f64>() - 1.0).collect()
-}
-
-/// All files below a folder with their bytes, by their path there.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.is_dir() {
-                folders.push(entry);
-            } else {
-                found.insert(entry.strip_prefix(folder).unwrap().to_owned(), std::fs::read(&entry).unwrap());
-            }
-        }
-    }
-    found
-}
-
 /// Runs a command; whether it succeeded, and what it printed on both streams.
 fn run(command: &mut Command) -> (bool, String) {
     let output = command.output().unwrap();
@@ -143,11 +100,15 @@ fn a_cluster_makes_the_files_that_this_machine_makes() {
     slurm.tell(&mut command);
     let (done, printed) = run(command.args(["--sbatch=--time=5", "--flip-tasks", "3"]));
     assert!(done, "{printed}");
-    let (here, there) = (files(&study.path("here")), files(&study.path("there")));
-    assert!(here.keys().eq(there.keys()), "{:?} and {:?}", here.keys(), there.keys());
-    assert!(here.keys().filter(|path| path.to_string_lossy().ends_with("_statmap.nii.gz")).count() > PARTICIPANTS);
-    for (path, bytes) in &here {
-        assert!(*bytes == there[path], "{} differs", path.display());
+    let [here, there] = ["here", "there"].map(|maps| {
+        let maps = study.path(maps);
+        let below = |(path, bytes): (PathBuf, Vec<u8>)| (path.strip_prefix(&maps).unwrap().to_owned(), bytes);
+        contents(&maps).into_iter().map(below).collect::<Vec<_>>()
+    });
+    assert!(here.iter().filter(|(path, _)| path.to_string_lossy().ends_with("_statmap.nii.gz")).count() > PARTICIPANTS);
+    assert_eq!(here.len(), there.len());
+    for ((path, bytes), (other, other_bytes)) in here.iter().zip(&there) {
+        assert!(path == other && bytes == other_bytes, "{} or {} differs", path.display(), other.display());
     }
     // Started again, there is nothing to do for participants; the folder of the group is there.
     let mut again = study.command("there", "slurm");

@@ -6,6 +6,8 @@
 mod bids;
 #[path = "common/python.rs"]
 mod python;
+#[path = "common/study.rs"]
+mod study;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,36 +15,15 @@ use std::process::{Command, Output};
 use layerprint::analyze::Plan;
 use layerprint::brain::{Grid, Volume, nifti_file};
 use layerprint::study::file;
-use rand::RngExt;
 use serde_json::{Value, json};
+use study::{contents, noise};
 use tempfile::TempDir;
 
 const LAYERS: [&str; 3] = ["conv1", "conv2_reduce", "5b"];
 const PARTICIPANTS: usize = 8;
 const GRID: Grid =
     Grid { dims: [10, 8, 6], affine: [[-3.0, 0.0, 0.0, 14.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 3.0, 1.0]] };
-const PLAN: &str = r#"task = "layers"
-[first_level]
-hrf = "spm"
-high_pass_hz = 0.0078125
-confounds = []
-[searchlight]
-radius_mm = 6.0
-min_coverage = 0.3
-second_order = "spearman"
-[group]
-reading = "plain"
-fisher_z = true
-tail = "positive"
-flips = 256
-seed = 1
-alpha = 0.05
-connectivity = 26
-tfce = { extent = 0.5, height = 2.0 }
-cluster_t = 3.0
-contrasts = [["conv1", "5b"]]
-overlap = { threshold = "max_t", resamples = 200, interval = 0.95 }
-"#;
+const PLAN: &str = include_str!("common/group_plan.toml");
 const COMPARISON: &str = r#"fisher_z = true
 threshold = "max_t"
 flips = 256
@@ -144,24 +125,10 @@ fn stdout_of(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Numbers between -1 and 1 without a pattern.
-fn noise(count: usize, seed: u64) -> Vec<f64> {
-    let mut generator = layerprint::study::Seed(seed).stream(layerprint::study::Stream::SimulatedNoise, 0);
-    (0..count).map(|_| 2.0 * generator.random::<f64>() - 1.0).collect()
-}
-
 fn replace(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{from:?} is not in {}", path.display());
     std::fs::write(path, text.replacen(from, to, 1)).unwrap();
-}
-
-/// All files below a folder with their bytes, sorted by name.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut found: Vec<_> = paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
-    found.sort();
-    found
 }
 
 #[test]
@@ -208,7 +175,7 @@ fn layers_of_a_group_are_found_where_they_are_at_home() {
     let text = String::from_utf8(again.stderr).unwrap();
     assert!(again.status.success() && text.contains("the group is done already"), "{text}");
     std::fs::write(study.path("plan.toml"), PLAN.replace("alpha = 0.05", "alpha = 0.01")).unwrap();
-    refused(study.group(&[]), &["this group was made before there was another state of the plan"]);
+    refused(study.group(&[]), &["this group was made of another state of the plan"]);
     assert_eq!(contents(&study.path("maps/group")), before);
 }
 

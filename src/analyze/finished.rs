@@ -82,8 +82,8 @@ pub fn is_finished(summary: &Path, now: impl FnOnce() -> Result<MadeOf, Error>) 
         return Ok(true);
     }
     let what = format!(
-        "these maps were made before there was another state of {}: give another OUTPUT_DIR, or take the participant's \
-         folder away to have it analyzed anew",
+        "these maps were made of another state of {}: give another OUTPUT_DIR, or take the participant's folder away to have \
+         it analyzed anew",
         differences.join(", ")
     );
     Err(Error::misfit(summary, what))
@@ -103,7 +103,7 @@ pub fn group_is_finished(summary: &Path, plan: &Plan, members: &[GroupMember]) -
         return Ok(true);
     }
     let what = format!(
-        "this group was made before there was another state of {}: take its folder away to have it made anew",
+        "this group was made of another state of {}: take its folder away to have it made anew",
         differences.join(", ")
     );
     Err(Error::misfit(summary, what))

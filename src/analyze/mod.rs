@@ -52,12 +52,10 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
     let alone = found.len() == 1;
     let mut ready = Vec::new();
     for (label, participant) in found {
-        let prepared = participant.and_then(|mut participant| {
-            participant.files.extend(request.regions.clone());
-            let centres = prepare(plan, &participant, atlas.as_ref())?;
-            if is_finished(plan, request, &models, &participant)? {
+        let prepared = participant.and_then(|participant| {
+            let Some((participant, centres)) = left(plan, request, &models, atlas.as_ref(), participant)? else {
                 return Ok(None);
-            }
+            };
             let output = Output::claim(&request.output.join(format!("sub-{label}")))?;
             Ok(Some((participant, centres, output)))
         });
@@ -71,7 +69,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
                 analyzed.skipped.push(label);
             }
             Err(error) if alone => return Err(error),
-            Err(error) => analyzed.fail(label, error, progress),
+            Err(error) => leave_out(&mut analyzed.failed, label, error, progress),
         }
     }
     // The stages of a participant say nothing of those who are still to come.
@@ -87,7 +85,7 @@ pub fn run(plan: &Plan, request: &Request, progress: &dyn Progress) -> Result<An
         match summary {
             Ok(summary) => analyzed.summaries.push(summary),
             Err(error) if alone => return Err(error),
-            Err(error) => analyzed.fail(label, error, progress),
+            Err(error) => leave_out(&mut analyzed.failed, label, error, progress),
         }
         all.iter().for_each(|all| all.advance(1));
     }
@@ -106,25 +104,44 @@ pub struct Analyzed {
 }
 
 impl Analyzed {
-    fn fail(&mut self, label: Label, error: Error, progress: &dyn Progress) {
-        progress.say(&format!("sub-{label} is left out: {}", error.chain()));
-        self.failed.push((label, error));
-    }
-
     /// The error that lists those who could not be analyzed, if there are any.
     pub fn whole(self) -> Result<(), Error> {
         let of = self.summaries.len() + self.skipped.len() + self.failed.len();
-        if self.failed.is_empty() { Ok(()) } else { Err(Error::Participants { failed: self.failed, of }) }
+        nobody(self.failed, of)
     }
 }
 
-/// The last checks of a participant before anything is computed, and where RSMs are measured.
-fn prepare<'a>(plan: &Plan, participant: &Participant, atlas: Option<&'a Atlas>) -> Result<Centres<'a>, Error> {
-    check_methods(plan, participant)?;
-    match atlas {
-        Some(atlas) => atlas.on(participant).map(|()| Centres::Regions(atlas)),
-        None => shape(plan, participant).map(Centres::Around),
-    }
+/// Tells of a participant who cannot be analyzed, and remembers why.
+fn leave_out(failed: &mut Vec<(Label, Error)>, label: Label, error: Error, progress: &dyn Progress) {
+    progress.say(&format!("sub-{label} is left out: {}", error.chain()));
+    failed.push((label, error));
+}
+
+/// An error unless nobody of so many participants failed.
+fn nobody(failed: Vec<(Label, Error)>, of: usize) -> Result<(), Error> {
+    if failed.is_empty() { Ok(()) } else { Err(Error::Participants { failed, of }) }
+}
+
+/// A participant who is not done, after the last checks before anything is computed, and where RSMs are measured. `None` for
+/// one whose maps are there, made of the same.
+fn left<'a>(
+    plan: &Plan,
+    request: &Request,
+    models: &ModelSource,
+    atlas: Option<&'a Atlas>,
+    mut participant: Participant,
+) -> Result<Option<(Participant, Centres<'a>)>, Error> {
+    participant.files.extend(request.regions.clone());
+    check_methods(plan, &participant)?;
+    let centres = match atlas {
+        Some(atlas) => atlas.on(&participant).map(|()| Centres::Regions(atlas))?,
+        None => shape(plan, &participant).map(Centres::Around)?,
+    };
+    let (label, kind) = (&participant.label, if atlas.is_some() { "regions" } else { "searchlight" });
+    let summary = format!("sub-{label}/func/{}_desc-{kind}_summary.json", sources::stem(label, plan));
+    let now = || MadeOf::now(plan, models, &participant.files);
+    let is_done = finished::is_finished(&request.output.join(summary), now)?;
+    Ok((!is_done).then_some((participant, centres)))
 }
 
 /// The participants that [`run`] would analyze, when everything that can be checked before has been checked.
@@ -132,20 +149,16 @@ pub fn unfinished(plan: &Plan, request: &Request, progress: &dyn Progress) -> Re
     let models = ModelSource::read(&request.models)?;
     predictors(plan, &models, progress)?;
     let atlas = request.regions.as_deref().map(Atlas::read).transpose()?;
-    let (mut labels, mut checked) = (Vec::new(), Analyzed::default());
-    for (label, participant) in sources::participants(plan, request, &models)? {
-        let is_left = participant.and_then(|mut participant| {
-            participant.files.extend(request.regions.clone());
-            prepare(plan, &participant, atlas.as_ref())?;
-            Ok(!is_finished(plan, request, &models, &participant)?)
-        });
-        match is_left {
-            Ok(true) => labels.push(label),
-            Ok(false) => checked.skipped.push(label),
-            Err(error) => checked.fail(label, error, progress),
+    let found = sources::participants(plan, request, &models)?;
+    let (of, mut labels, mut failed) = (found.len(), Vec::new(), Vec::new());
+    for (label, participant) in found {
+        match participant.and_then(|participant| left(plan, request, &models, atlas.as_ref(), participant)) {
+            Ok(Some(_)) => labels.push(label),
+            Ok(None) => {}
+            Err(error) => leave_out(&mut failed, label, error, progress),
         }
     }
-    Ok(Unfinished { labels, refused: checked.whole() })
+    Ok(Unfinished { labels, refused: nobody(failed, of) })
 }
 
 /// Whom an analysis would analyze.
@@ -155,13 +168,6 @@ pub struct Unfinished {
     pub labels: Vec<Label>,
     /// The error that lists those who cannot.
     pub refused: Result<(), Error>,
-}
-
-/// Whether a participant's maps are there, and were made of the same.
-fn is_finished(plan: &Plan, request: &Request, models: &ModelSource, participant: &Participant) -> Result<bool, Error> {
-    let (label, kind) = (&participant.label, if request.regions.is_some() { "regions" } else { "searchlight" });
-    let name = format!("sub-{label}/func/{}_desc-{kind}_summary.json", sources::stem(label, plan));
-    finished::is_finished(&request.output.join(name), || MadeOf::now(plan, models, &participant.files))
 }
 
 /// Where RSMs are measured.

@@ -32,7 +32,7 @@ const HANDED_ON: f64 = 0.98;
 /// Counts the refreshes that pass without a new frame, by the times between flips.
 #[derive(Debug, Default)]
 pub struct MissedRefreshes {
-    // How many frames later the last flip was than the ones before it would have it.
+    /// How many frames later the last flip was than the ones before it would have it.
     behind: f64,
 }
 

@@ -299,7 +299,7 @@ impl Group {
             lettered: true,
         };
         let maps = match figures.t {
-            Some(t) => format!("A layer's map are the voxels with a t above {}", number(t, 2)),
+            Some(t) => format!("A layer's map is the voxels with a t above {}", number(t, 2)),
             None => "The maps of all layers are of equal size".into(),
         };
         Some(Overlap {

@@ -2,9 +2,10 @@
 
 use crate::report::group::Group;
 use crate::report::session::RunFigures;
-use crate::report::sources::Findings;
+use crate::report::sources::{Findings, PresentedRun};
 use crate::rsa::SecondOrder;
 use crate::study::table::cell;
+use crate::study::{LayerFigures, PowerFigures, ViewFigures};
 
 /// How many decimals a number in a table has at most.
 const DECIMALS: usize = 6;
@@ -41,8 +42,7 @@ fn count(value: Option<u64>) -> String {
 
 fn layers(findings: &Findings) -> ReportTable {
     let layers = &findings.set.manifest().figures.layers;
-    let row =
-        |layer: &crate::study::LayerFigures| vec![layer.name.to_string(), number(layer.mean), number(layer.spread)];
+    let row = |layer: &LayerFigures| vec![layer.name.to_string(), number(layer.mean), number(layer.spread)];
     table("layers", &["layer", "mean", "spread"], layers.iter().map(row).collect())
 }
 
@@ -59,7 +59,7 @@ fn layer_similarity(findings: &Findings) -> ReportTable {
 }
 
 fn views(findings: &Findings) -> ReportTable {
-    let row = |view: &crate::study::ViewFigures| {
+    let row = |view: &ViewFigures| {
         let mut row = vec![view.name.clone(), view.judged.to_string()];
         let figures = [view.mean_abs, view.max_abs, view.keep_min, view.keep_mean, view.identified];
         row.extend(figures.map(number));
@@ -70,7 +70,7 @@ fn views(findings: &Findings) -> ReportTable {
 }
 
 fn power(findings: &Findings) -> ReportTable {
-    let row = |power: &crate::study::PowerFigures| {
+    let row = |power: &PowerFigures| {
         let figures = [power.noise_sd, power.own_z, power.other_z, power.right, power.off_target];
         std::iter::once(power.predictor.to_string()).chain(figures.map(number)).collect()
     };
@@ -79,7 +79,7 @@ fn power(findings: &Findings) -> ReportTable {
 }
 
 fn session(findings: &Findings, runs: &[RunFigures]) -> ReportTable {
-    let row = |(run, figures): (&crate::report::sources::PresentedRun, &RunFigures)| {
+    let row = |(run, figures): (&PresentedRun, &RunFigures)| {
         let flips = figures.flips.as_ref();
         let score = figures.score.as_ref();
         vec![

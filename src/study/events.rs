@@ -8,10 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::study::{
     error::Error,
-    file,
-    imported::Mapping,
-    provenance::Provenance,
-    table,
+    file, table,
     table::Table,
     verdict::{GridFit, Verdict},
 };
@@ -114,47 +111,6 @@ pub struct RunFacts {
     /// Everything else that the presenting program wrote, kept as it is.
     #[serde(flatten)]
     pub more: Map<String, Value>,
-}
-
-/// The part of an `events.json` in which imported events say where they come from: stands under the key `Layerprint`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ImportFacts {
-    /// The table that was imported.
-    pub imported: Imported,
-    /// The name of the image set, below `/stimuli`.
-    pub image_set: String,
-    /// Identifies the image set shown: the SHA-256 of its `images.toml`.
-    pub image_set_sha256: String,
-    /// Seconds from one volume to the next, as the user says.
-    pub tr_s: f64,
-    /// The number of stored volumes, where the user says it.
-    pub volumes: Option<u32>,
-    /// The program that imported them.
-    pub provenance: Provenance,
-}
-
-/// A table of events that another program wrote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Imported {
-    /// By which program, and how, onsets were measured, as the user says.
-    pub measured_by: String,
-    /// The name of the file.
-    pub file: String,
-    /// Its SHA-256.
-    pub sha256: String,
-    /// When the first stored volume began, by the clock and in the unit of the file.
-    pub first_volume: f64,
-    /// Whether images were told by their names alone, without a look at their files.
-    pub by_name: bool,
-    /// How the file was read.
-    pub mapping: Mapping,
-}
-
-impl RunFacts {
-    /// How many volumes the run was planned to have stored, where the presenting program says so.
-    pub fn volumes(&self) -> Option<usize> {
-        self.more.get("volumes")?.as_u64()?.try_into().ok()
-    }
 }
 
 /// What became of a run's triggers.
@@ -361,6 +317,11 @@ impl Events {
 }
 
 impl RunFacts {
+    /// How many volumes the run was planned to have stored, where the presenting program says so.
+    pub fn volumes(&self) -> Option<usize> {
+        self.more.get("volumes")?.as_u64()?.try_into().ok()
+    }
+
     /// The volumes that the scanner stored: one for each pulse from the first stored volume on.
     pub fn stored_volumes(&self) -> usize {
         self.pulses_s.iter().filter(|&&pulse| pulse > -0.5 * self.tr_s).count()
@@ -378,22 +339,12 @@ impl RunFacts {
     }
 }
 
-impl ImportFacts {
-    /// Writes the `events.json` beside a table of imported events.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let mut stimulus_presentation = Map::new();
-        stimulus_presentation.insert("SoftwareName".into(), self.imported.measured_by.clone().into());
-        write_sidecar(path, stimulus_presentation, self)
-    }
-
-    /// Reads the facts from an `events.json`; `None` where the events were not imported, or there is no such file.
-    pub fn read(path: &Path) -> Result<Option<ImportFacts>, Error> {
-        if is_imported(path)? { read_facts(path) } else { Ok(None) }
-    }
-}
-
 /// A sidecar: what each column means, how stimuli were presented, and what stands under `Layerprint`.
-fn write_sidecar(path: &Path, stimulus_presentation: Map<String, Value>, facts: &impl Serialize) -> Result<(), Error> {
+pub(super) fn write_sidecar(
+    path: &Path,
+    stimulus_presentation: Map<String, Value>,
+    facts: &impl Serialize,
+) -> Result<(), Error> {
     let mut sidecar = Map::new();
     for (name, description, units) in COLUMNS {
         let mut column = json!({ "Description": description });
@@ -409,7 +360,7 @@ fn write_sidecar(path: &Path, stimulus_presentation: Map<String, Value>, facts: 
 }
 
 /// What stands under `Layerprint` in a sidecar; `None` where nothing does, or there is no such file.
-fn read_facts<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+pub(super) fn read_facts<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     #[derive(Deserialize)]
     struct Sidecar<T> {
         #[serde(rename = "Layerprint")]
@@ -421,7 +372,8 @@ fn read_facts<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     file::read_json::<Sidecar<T>>(path).map(|sidecar| sidecar.facts)
 }
 
-fn is_imported(path: &Path) -> Result<bool, Error> {
+/// Whether a sidecar says that its events were imported.
+pub(super) fn is_imported(path: &Path) -> Result<bool, Error> {
     #[derive(Deserialize)]
     struct Origin {
         imported: Option<IgnoredAny>,

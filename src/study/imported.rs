@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use crate::study::bids::{self, DatasetType, RunName};
 use crate::study::checked::checked;
@@ -11,8 +12,8 @@ use crate::study::table::{Separator, Table};
 use crate::study::{
     error::Error,
     events::{
-        BUTTON_PRESS, Event, Events, FIXATION_CHANGE, GREY_SQUARE, ImportFacts, Imported, NULL, ONE_BACK, OnsetSource,
-        image_of_file,
+        BUTTON_PRESS, Event, Events, FIXATION_CHANGE, GREY_SQUARE, NULL, ONE_BACK, OnsetSource, image_of_file,
+        is_imported, read_facts, write_sidecar,
     },
     file,
     image_set::{ImageRecord, ImageSet},
@@ -76,6 +77,54 @@ pub struct Columns {
     response_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_button: Option<String>,
+}
+
+/// The part of an `events.json` in which imported events say where they come from: stands under the key `Layerprint`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportFacts {
+    /// The table that was imported.
+    pub imported: Imported,
+    /// The name of the image set, below `/stimuli`.
+    pub image_set: String,
+    /// Identifies the image set shown: the SHA-256 of its `images.toml`.
+    pub image_set_sha256: String,
+    /// Seconds from one volume to the next, as the user says.
+    pub tr_s: f64,
+    /// The number of stored volumes, where the user says it.
+    pub volumes: Option<u32>,
+    /// The program that imported them.
+    pub provenance: Provenance,
+}
+
+/// A table of events that another program wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// By which program, and how, onsets were measured, as the user says.
+    pub measured_by: String,
+    /// The name of the file.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// When the first stored volume began, by the clock and in the unit of the file.
+    pub first_volume: f64,
+    /// Whether images were told by their names alone, without a look at their files.
+    pub by_name: bool,
+    /// How the file was read.
+    pub mapping: Mapping,
+}
+
+impl ImportFacts {
+    /// Writes the `events.json` beside a table of imported events.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let mut stimulus_presentation = Map::new();
+        stimulus_presentation.insert("SoftwareName".into(), self.imported.measured_by.clone().into());
+        write_sidecar(path, stimulus_presentation, self)
+    }
+
+    /// Reads the facts from an `events.json`; `None` where the events were not imported, or there is no such file.
+    pub fn read(path: &Path) -> Result<Option<ImportFacts>, Error> {
+        if is_imported(path)? { read_facts(path) } else { Ok(None) }
+    }
 }
 
 /// What is known of tables that are to be imported, besides what stands in them.

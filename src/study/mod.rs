@@ -24,14 +24,14 @@ mod verdict;
 
 pub use error::Error;
 pub use events::{
-    BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, ImportFacts, Imported, NULL, ONE_BACK,
-    OnsetSource, RunFacts, TriggerFacts, image_of_file, trial_type,
+    BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, NULL, ONE_BACK, OnsetSource, RunFacts,
+    TriggerFacts, image_of_file, trial_type,
 };
 pub use image_set::{
     Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SelectionRecord,
     SynthesisRecord, TrialRecord, ViewFigures, Weights,
 };
-pub use imported::{Import, Mapping, TimeUnit, import};
+pub use imported::{Import, ImportFacts, Imported, Mapping, TimeUnit, import};
 pub use layer::Layer;
 pub use models::Models;
 pub use nearest::nearest;
