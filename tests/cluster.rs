@@ -174,3 +174,13 @@ fn a_machine_without_a_scheduler_is_told_so_before_anything_is_done() {
     assert!(!done && printed.contains("cannot start sbatch, which belongs to Slurm"), "{printed}");
     assert!(!study.path("maps").exists());
 }
+
+#[test]
+fn what_only_a_cluster_can_do_is_refused_here() {
+    let study = Study::new();
+    for (option, value) in [("--sbatch", "--mem=1G"), ("--flip-tasks", "3")] {
+        let (done, printed) = run(study.command("maps", "local").arg(format!("{option}={value}")));
+        assert!(!done && printed.contains(&format!("{option} goes with --executor slurm")), "{printed}");
+        assert!(!study.path("maps").exists());
+    }
+}

@@ -88,6 +88,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     // On a cluster a task has one processor where nothing is said.
     let cpus = arguments.threads.map_or(1, NonZeroUsize::get);
     let cluster = arguments.executing.cluster(&arguments.output_dir, cpus)?;
+    if cluster.is_none() && arguments.flip_tasks > 1 {
+        bail!("--flip-tasks goes with --executor slurm");
+    }
     match (arguments.level, cluster) {
         (Level::Participant, Some(cluster)) => participants_on(&cluster, &plan, &arguments),
         (Level::Group, Some(cluster)) => {

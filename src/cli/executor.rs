@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster, Failure, Task};
@@ -14,7 +14,7 @@ pub struct Executing {
     #[arg(long, value_enum, default_value_t = Executor::Local)]
     executor: Executor,
     /// An option for every `sbatch`, as --sbatch=--mem=4G or --sbatch=--partition=long
-    #[arg(long, value_name = "OPTION", allow_hyphen_values = true, requires = "executor")]
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     sbatch: Vec<String>,
     /// How often a task that failed on the cluster is submitted again
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -34,6 +34,7 @@ impl Executing {
     /// The cluster, if the work is not done here. Submissions are written down in `<out>.jobs`, beside what is made.
     pub fn cluster(&self, out: &Path, cpus: usize) -> anyhow::Result<Option<Cluster>> {
         if self.executor == Executor::Local {
+            ensure!(self.sbatch.is_empty(), "--sbatch goes with --executor slurm");
             return Ok(None);
         }
         let mut name = out.file_name().context("no name for the folder of results")?.to_owned();

@@ -97,7 +97,8 @@ fn wait(submission: &Submission, progress: &dyn Progress) -> Result<States, Erro
         match submission.states() {
             Ok(states) => {
                 stage.figures(&states.to_string());
-                stage.advance((states.done() - told) as u64);
+                // A job that the scheduler begins anew is not done any more.
+                stage.advance(states.done().saturating_sub(told) as u64);
                 (told, refusals) = (states.done(), 0);
                 if states.in_queue() == 0 {
                     if states.lost() == 0 || looks == 0 {
