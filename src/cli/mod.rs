@@ -25,6 +25,7 @@ mod fingerprint;
 mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
+mod man;
 #[cfg(feature = "analyze")]
 mod power;
 #[cfg(feature = "present")]
@@ -97,8 +98,8 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
-    Completions(completions::CompletionArguments),
-    Man(completions::ManArguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     /// One task of a submission to a cluster, on its node.
     #[cfg(any(feature = "synthesize", feature = "analyze"))]
     #[command(hide = true)]
@@ -165,8 +166,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
-        Command::Completions(arguments) => completions::completions(&arguments),
-        Command::Man(arguments) => completions::man(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]
         Command::ClusterTask(arguments) => executor::run_task(&arguments),
     }
