@@ -334,7 +334,7 @@ fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind:
             "searchlight": { "radius_mm": 9.0, "first_order": "pearson", "second_order": "spearman" },
         },
         "radius_mm": 9.0, "full_sphere_voxels": 57, "centres": brain.len(), "undefined_centres": 0,
-        "second_order": "spearman", "layers": figures,
+        "second_order": "spearman", "layers": figures, "residual": [{ "reading": "all_others" }],
         "recovery": if kind.simulated { Value::from(recovery) } else { Value::Null },
         "image_set_sha256": set_hash, "emulated": kind.simulated, "voxel_size_mm": [4.0, 4.0, 4.0],
     });
@@ -554,7 +554,7 @@ fn the_methods_are_those_that_were_used() {
     let similarity = summary["layer_similarity_mean_abs"].as_f64().unwrap();
     for words in [
         "We used 16 images of 64 x 64 pixels, synthesized so that",
-        "GoogLeNet differ from each other as much as possible (seed 7, images of step 100, float32 on cpu) (Szegedy et al. 2015)",
+        "GoogLeNet (Szegedy et al. 2015) differ from each other as much as possible (seed 7, images of step 100, float32 on cpu)",
         &format!("a mean absolute correlation of {similarity:.3}"),
         "1 participant saw 64 trials in 1 run, and 8 without an image (TR 2 s)",
         "Participants responded to 7 of 8 targets (d\u{2032} = 2.75,",
@@ -562,7 +562,8 @@ fn the_methods_are_those_that_were_used() {
         "ordinary least squares. Each image had one regressor, convolved with the canonical response of glover",
         "Drifts slower than 128 s were removed with cosines; confounds: trans_x, trans_y.",
         "of 9 mm radius (57 voxels where it was full)",
-        "by spearman correlation",
+        "gave an RSM of response patterns (Pearson&#x27;s correlation), which was compared with each layer&#x27;s by Spearman&#x27;s rank \
+         correlation of the upper triangles; besides, layers&#x27; RSMs were taken by themselves: residual on all other layers.",
         "The maps of 2 participants were tested against 0 after Fisher&#x27;s z transformation by sign flips (at most 5000;",
         "threshold-free cluster enhancement (Smith and Nichols 2009); alpha = 0.05.",
         "<li>Nichols TE, Holmes AP (2002)",

@@ -1,10 +1,12 @@
 //! A methods paragraph for a paper, generated from what was used: recipe, protocol, plan, versions.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
-use crate::report::text::{counted, figure, number, percent};
+use crate::report::text::{counted, figure, number, percent, similarity};
+use crate::rsa::Reading;
 use crate::study::Weights;
 
 const GOOGLENET: &str = "Szegedy C, Liu W, Jia Y, et al. (2015). Going deeper with convolutions. CVPR, 1\u{2013}9.";
@@ -54,7 +56,11 @@ pub fn methods(findings: &Findings, summary: &Summary) -> Methods {
 fn images(findings: &Findings, summary: &Summary, references: &mut Vec<&'static str>) -> String {
     let manifest = findings.set.manifest();
     let network = &manifest.network;
-    let is_googlenet = network.name.to_lowercase().contains("googlenet");
+    let mut named = network.name.clone();
+    if named.to_lowercase().contains("googlenet") {
+        references.push(GOOGLENET);
+        named += " (Szegedy et al. 2015)";
+    }
     let mut words = format!(
         "Images. We used {} images of {} x {} pixels",
         manifest.images.len(),
@@ -66,21 +72,17 @@ fn images(findings: &Findings, summary: &Summary, references: &mut Vec<&'static 
             words += &format!(
                 ", synthesized so that the representational similarity matrices (RSMs) of the layers of {} differ from each other \
                  as much as possible (seed {}, images of step {}, {} on {})",
-                network.name, made.seed.0, made.step, made.precision, made.device
+                named, made.seed.0, made.step, made.precision, made.device
             );
         }
         (None, Some(chosen)) => {
             words += &format!(
                 ", chosen from {} so that the representational similarity matrices (RSMs) of the layers of {} differ from each other",
                 counted(chosen.candidates as usize, "candidate"),
-                network.name
+                named
             );
         }
-        (None, None) => words += &format!(", measured with {}", network.name),
-    }
-    if is_googlenet {
-        references.push(GOOGLENET);
-        words += " (Szegedy et al. 2015)";
+        (None, None) => words += &format!(", measured with {named}"),
     }
     let weights = match network.weights {
         Weights::Trained => "trained weights",
@@ -103,11 +105,14 @@ fn images(findings: &Findings, summary: &Summary, references: &mut Vec<&'static 
         figure(summary.spread_mean)
     );
     if let (Some(keep), Some(identified)) = (summary.stability_keep_min, summary.stability_identified_min) {
+        let most = if identified == 1.0 {
+            "every layer was most like itself".into()
+        } else {
+            format!("at least {} of the layers were most like themselves", percent(identified))
+        };
         words += &format!(
-            ". Under held-out disturbances of the images RSMs correlated with the clean ones by at least {}, and at least {} of \
-             layers were most like themselves",
-            figure(keep),
-            percent(identified)
+            ". Under held-out disturbances of the images RSMs correlated with the clean ones by at least {}, and {most}",
+            figure(keep)
         );
     }
     words + "."
@@ -226,17 +231,17 @@ fn searchlight(p: &Participant, references: &mut Vec<&'static str>) -> String {
          patterns"
     );
     if let Some(first_order) = of_searchlight("first_order") {
-        words += &format!(" ({first_order})");
+        words += &format!(" ({})", similarity(first_order));
     }
     words += &format!(
-        ", which was compared with each layer's by {} correlation of the upper triangles",
-        analysis.second_order
+        ", which was compared with each layer's by {} of the upper triangles",
+        similarity(&analysis.second_order)
     );
-    let readings = plan.and_then(|plan| plan.get("residual")?.get("readings")?.as_array());
-    let readings: Vec<String> =
-        readings.into_iter().flatten().filter_map(Value::as_str).map(|reading| reading.replace('_', " ")).collect();
+    let readings = p.analysis_text.get("residual").and_then(Value::as_array).into_iter().flatten();
+    let reading = |found: &Value| Reading::deserialize(found.get("reading")?).ok();
+    let readings: Vec<&str> = readings.filter_map(reading).map(Reading::words).collect();
     if !readings.is_empty() {
-        words += &format!("; residual readings: {}", readings.join(", "));
+        words += &format!("; besides, layers' RSMs were taken by themselves: {}", readings.join(", "));
     }
     if let Some(count) = plan.and_then(|plan| plan.get("permutations")?.get("count")?.as_u64()) {
         words += &format!("; p values by {count} permutations of the images");

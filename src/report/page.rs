@@ -15,7 +15,7 @@ use crate::report::methods::methods;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
-use crate::report::text::{counted, figure, number, outline, percent};
+use crate::report::text::{counted, figure, number, outline, percent, similarity};
 use crate::rsa::{SecondOrder, SimilarityMatrix};
 use crate::study::{Fault, ImageRecord, Layer, PowerFigures, Predictor, SelectionRecord, TriggerFacts, Weights, file};
 
@@ -716,11 +716,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
             best_share: percent(best.map(|count| count as f64 / voxels.max(1) as f64)),
         }
     };
-    let method = match analysis.second_order.as_str() {
-        "spearman" => "Spearman's rank correlation",
-        "pearson" => "Pearson's correlation",
-        other => other,
-    };
+    let method = similarity(&analysis.second_order);
     let [x, y, z] = p.grid.voxel_size_mm().map(|mm| number(mm, 2));
     let mut words = format!("{voxels} voxels of {x} x {y} x {z} mm were analyzed; RSMs were compared by {method}.");
     if let Some(radius_mm) = analysis.radius_mm {

@@ -40,6 +40,17 @@ pub fn counted(count: usize, word: &str) -> String {
     }
 }
 
+/// A first- or second-order similarity, by its name in a plan.
+pub fn similarity(name: &str) -> String {
+    match name {
+        "spearman" => "Spearman's rank correlation".into(),
+        "pearson" => "Pearson's correlation".into(),
+        "kendall_tau_a" => "Kendall's tau-a".into(),
+        "kendall_tau_b" => "Kendall's tau-b".into(),
+        other => other.replace('_', " "),
+    }
+}
+
 /// Settings as indented lines, long lists cut short.
 pub fn outline(value: &Value) -> String {
     let mut lines = String::new();
