@@ -243,7 +243,7 @@ impl Group {
         [
             color,
             layer.to_string(),
-            number(map.map(|map| map.peak_t), 2),
+            figure(map.map(|map| map.peak_t)),
             map.map_or_else(none, |map| map.peak_mm.map(|mm| number(mm, 0)).join(", ")),
             number(p.map(|p| p.smallest), 4),
             p.map_or_else(none, |p| p.voxels.to_string()),

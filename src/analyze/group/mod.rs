@@ -336,9 +336,14 @@ fn in_words(plan: &GroupPlan, maps: &GroupMaps, flips: &Flips) -> String {
     let emulated = if maps.emulated() { "; EMULATED SCANNER: this is no data" } else { "" };
     let kind = if flips.are_all() { "all" } else { "random" };
     let with = |what: &str, is_there: bool| if is_there { format!(", {what}") } else { String::new() };
+    let some = |count: usize, what: &str| match count {
+        0 => String::new(),
+        1 => format!("; 1 {what}"),
+        _ => format!("; {count} {what}s"),
+    };
     format!(
         "group of {} ({}){emulated}: {} layers at {} voxels, {} left out that are missing in somebody, {} that never vary; {kind} \
-         {} sign flips, so that no p is below {:.2e}{}{}; {} neighbours; {} contrasts; {} covariates",
+         {} sign flips, so that no p is below {:.2e}{}{}; {} neighbours{}{}",
         maps.participants.len(),
         maps.name,
         maps.layers.len(),
@@ -350,7 +355,7 @@ fn in_words(plan: &GroupPlan, maps: &GroupMaps, flips: &Flips) -> String {
         with("TFCE", plan.tfce.is_some()),
         with("clusters", plan.cluster_t.is_some()),
         plan.connectivity.count(),
-        plan.contrasts.len(),
-        plan.covariates.len(),
+        some(plan.contrasts.len(), "contrast"),
+        some(plan.covariates.len(), "covariate"),
     )
 }
