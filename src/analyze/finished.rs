@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::analyze::error::Error;
-use crate::analyze::group::GroupMember;
 use crate::analyze::plan::Plan;
 use crate::analyze::sources::{ModelSource, name_of};
 use crate::study::{Provenance, file};
@@ -90,7 +89,7 @@ pub fn is_finished(summary: &Path, now: impl FnOnce() -> Result<MadeOf, Error>) 
 }
 
 /// Whether a group is there, by its summary, and was made of the same by the same plan.
-pub fn group_is_finished(summary: &Path, plan: &Plan, members: &[GroupMember]) -> Result<bool, Error> {
+pub fn group_is_finished(summary: &Path, plan: &Plan, members: &impl Serialize) -> Result<bool, Error> {
     if !summary.exists() {
         return Ok(false);
     }

@@ -10,10 +10,10 @@ mod slurm;
 mod submission;
 mod task;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::Error;
+pub use slurm::Cluster;
 pub use task::{Failure, Task, run_task};
 
 use crate::cluster::submission::{States, Submission};
@@ -27,19 +27,6 @@ const MOST_REFUSALS: u32 = 20;
 
 /// Between two looks at the queue: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
-
-/// A Slurm cluster, and how tasks are to be run there.
-#[derive(Clone, Debug)]
-pub struct Cluster {
-    /// Where submissions are written down: a folder that all nodes see.
-    pub folder: PathBuf,
-    /// Options for `sbatch`, as `--partition=long` or `--mem=4G`.
-    pub options: Vec<String>,
-    /// The number of processors of a task.
-    pub cpus: usize,
-    /// How often a task that failed is submitted again.
-    pub retries: u32,
-}
 
 /// Waits for jobs of an earlier submission that are still in the queue, if there are any.
 pub fn wait_for_earlier(cluster: &Cluster, progress: &dyn Progress) -> Result<(), Error> {

@@ -1,13 +1,26 @@
 //! The scheduler's commands: the only file that knows them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::cluster::error::Error;
 
 /// How many tasks an array may have where the scheduler does not say: its own default.
 const MOST_IN_ARRAY: usize = 1000;
+
+/// A Slurm cluster, and how tasks are to be run there.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Where submissions are written down: a folder that all nodes see.
+    pub folder: PathBuf,
+    /// Options for `sbatch`, as `--partition=long` or `--mem=4G`.
+    pub options: Vec<String>,
+    /// The number of processors of a task.
+    pub cpus: usize,
+    /// How often a task that failed is submitted again.
+    pub retries: u32,
+}
 
 /// Where a job stands that is in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

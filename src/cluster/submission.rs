@@ -13,9 +13,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::cluster::Cluster;
 use crate::cluster::error::Error;
-use crate::cluster::slurm::{self, Array, InQueue};
+use crate::cluster::slurm::{self, Array, Cluster, InQueue};
 use crate::cluster::task::{Ended, Failure, Task};
 use crate::study::{self, file};
 

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use serde_json::Value;
 
 use crate::simulate::error::Error;
-use crate::simulate::{Participant, Run};
+use crate::simulate::participant::{Participant, Run};
 use crate::study::bids::{Label, RunName};
 use crate::study::{Event, Events, ImageRecord, Output, Seed, Stream, file};
 

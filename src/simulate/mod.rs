@@ -5,6 +5,7 @@ mod anatomy;
 mod error;
 mod exchange;
 mod noise;
+mod participant;
 mod patterns;
 mod settings;
 mod truth;
@@ -17,30 +18,16 @@ use crate::brain::{Mask, Series, nifti_file};
 use crate::glm::hrf::{self, Hrf};
 use crate::simulate::anatomy::Region;
 use crate::simulate::noise::Noise;
-use crate::study::bids::{self, DatasetType, Label, RunName};
-use crate::study::{Events, ImageSet, Output, Progress, RunFacts, Seed, file, table};
+use crate::simulate::participant::Run;
+use crate::study::bids::{self, DatasetType};
+use crate::study::{ImageSet, Output, Progress, file, table};
 
 pub use error::Error;
+pub use participant::Participant;
 pub use settings::{Participants, Settings, Tuning};
 
 /// The mean signal of a voxel, in the arbitrary units of a scanner.
 const BASELINE: f32 = 10_000.0;
-
-/// What the names of tables of events end with.
-const EVENTS: &str = "_events.tsv";
-
-/// Whose brain is simulated, and what it saw.
-#[derive(Clone, Copy, Debug)]
-pub struct Participant<'a> {
-    /// A BIDS dataset with the participant's `events.tsv` and `events.json`.
-    pub bids: &'a Path,
-    /// The participant.
-    pub subject: &'a Label,
-    /// The images shown, with the RSMs that are planted.
-    pub images: &'a ImageSet,
-    /// All chance comes from here; each participant has a brain and noise of its own.
-    pub seed: Seed,
-}
 
 /// Simulates all participants of the settings. Who has no runs in the dataset yet gets those of `model`, with the images
 /// exchanged at random in each: new ones, marked as emulated. Returns what [`run`] does, for each.
@@ -50,10 +37,10 @@ pub fn run_all(
     model: &Participant,
     progress: &dyn Progress,
 ) -> Result<Vec<[PathBuf; 2]>, Error> {
-    let shown = runs_of(model)?;
+    let shown = participant::runs_of(model)?;
     let mut done = Vec::new();
     for subject in participants.labels() {
-        if bids::find_func(model.bids, &subject, EVENTS)?.is_empty() {
+        if !participant::has_runs(model.bids, &subject)? {
             exchange::write(&shown, &subject, model)?;
         }
         progress.say(&format!("sub-{subject}"));
@@ -65,7 +52,7 @@ pub fn run_all(
 /// Simulates every run of a participant; returns where the series and the truth lie, below `derivatives/fmriprep` and
 /// `derivatives/simulation` of the dataset. Neither may exist for this participant yet.
 pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> Result<[PathBuf; 2], Error> {
-    let runs = runs_of(who)?;
+    let runs = participant::runs_of(who)?;
     let seed = who.seed.of(&format!("sub-{}", who.subject));
     let [preprocessed, simulation] = ["fmriprep", "simulation"].map(|name| who.bids.join("derivatives").join(name));
     let subject = format!("sub-{}", who.subject);
@@ -92,38 +79,6 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
     bids::describe_dataset(&preprocessed, "Simulated series in the layout of fMRIPrep", DatasetType::Derivative)?;
     bids::describe_dataset(&simulation, "What was simulated", DatasetType::Derivative)?;
     Ok([series_out.finish()?, truth_out.finish()?])
-}
-
-/// A run that the participant saw.
-struct Run {
-    /// Its table of events.
-    path: PathBuf,
-    name: RunName,
-    events: Events,
-    facts: RunFacts,
-}
-
-/// The participant's runs in the order of their names, each checked against the image set.
-fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
-    let mut runs = Vec::new();
-    for path in bids::find_func(who.bids, who.subject, EVENTS)? {
-        let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
-        let sidecar = path.with_extension("json");
-        let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
-        if facts.image_set_sha256 != who.images.sha256() {
-            return Err(wrong("tells of another image set than the one named"));
-        }
-        let run = Run { events: Events::read(&path)?, path, name, facts };
-        if run.facts.stored_volumes() < 10 {
-            return Err(wrong(&format!("tells of {} volumes only", run.facts.stored_volumes())));
-        }
-        runs.push(run);
-    }
-    if runs.is_empty() {
-        return Err(Error::NoRuns { bids: who.bids.into(), subject: who.subject.clone() });
-    }
-    Ok(runs)
 }
 
 /// What the scanner measures: in each voxel of a region the responses to the images, everywhere noise.

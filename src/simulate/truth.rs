@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::brain::{Mask, nifti_file};
-use crate::simulate::Participant;
 use crate::simulate::anatomy::Region;
 use crate::simulate::error::Error;
+use crate::simulate::participant::Participant;
 use crate::simulate::settings::Settings;
 use crate::study::bids::Label;
 use crate::study::{Provenance, file, table};

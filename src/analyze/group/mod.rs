@@ -13,6 +13,7 @@ pub(super) mod overlap;
 pub(super) mod participants;
 mod parts;
 pub(super) mod plan;
+mod question;
 mod sign_flip;
 mod specificity;
 mod summary;
@@ -30,6 +31,7 @@ pub use one_sample::{Covariates, OneSample, Resampled};
 pub use overlap::{Overlap, OverlapPlan, Threshold};
 pub use parts::PartOf;
 pub use plan::GroupPlan;
+pub use question::GroupRequest;
 pub use sign_flip::{Corrected, FlipPart, Nulls, SignFlip, Tail, Tested};
 pub use specificity::{BestLayer, best_layer, layer_gradient, selectivity};
 pub use summary::{BestSummary, GroupMember, GroupSummary, MapSummary, OverlapSummary, PSummary};
@@ -39,26 +41,13 @@ use crate::analyze::error::Error;
 use crate::analyze::finished;
 use crate::analyze::group::files::{SpecificityMaps, TestedMap};
 use crate::analyze::group::overlap::OverlapEstimate;
-use crate::analyze::group::participants::GroupMaps;
 use crate::analyze::group::parts::Parts;
+use crate::analyze::group::question::Question;
 use crate::analyze::plan::Plan;
 use crate::analyze::threads;
 use crate::rsa::pairs;
-use crate::study::bids::{DatasetType, Label, describe_dataset};
+use crate::study::bids::{DatasetType, describe_dataset};
 use crate::study::{Layer, Output, Progress, Provenance, Silent};
-
-/// Whose maps to bring together, and where they lie.
-#[derive(Clone, Debug)]
-pub struct GroupRequest {
-    /// The BIDS dataset, with `participants.tsv` where there are covariates.
-    pub bids: PathBuf,
-    /// Where the participants' maps lie and those of the group go, below [`GroupPlan::folder`].
-    pub output: PathBuf,
-    /// Whose maps; everybody's that are there if empty.
-    pub participants: Vec<Label>,
-    /// The number of threads; as many as there are processors if `None`. It never changes a number.
-    pub threads: Option<usize>,
-}
 
 /// Tests the participants' maps. All files are read and held against each other first; the folder of the group below
 /// `request.output` is claimed, and appears whole when everything is done.
@@ -96,74 +85,10 @@ pub fn is_finished(plan: &Plan, request: &GroupRequest) -> Result<bool, Error> {
 
 /// Does one part of the sign flips, of which there are so many, and writes down what it comes to in a folder beside that of
 /// the group. When all are there, [`run`] puts them together: to the same numbers as it comes to by itself.
-pub fn part(
-    plan: &Plan,
-    request: &GroupRequest,
-    part: PartOf,
-    progress: &dyn Progress,
-) -> Result<std::path::PathBuf, Error> {
+pub fn part(plan: &Plan, request: &GroupRequest, part: PartOf, progress: &dyn Progress) -> Result<PathBuf, Error> {
     let question = Question::read(plan, request, progress)?;
     let pool = threads::pool(request.threads)?;
     pool.install(|| parts::write(question, request, part, progress))
-}
-
-/// What is asked of whom.
-struct Question<'a> {
-    plan: &'a Plan,
-    group: &'a GroupPlan,
-    maps: GroupMaps,
-    covariates: Covariates,
-    contrasts: Vec<[usize; 2]>,
-    flips: Flips,
-}
-
-impl<'a> Question<'a> {
-    /// Reads the maps, and holds them against each other and the plan.
-    fn read(plan: &'a Plan, request: &GroupRequest, progress: &dyn Progress) -> Result<Question<'a>, Error> {
-        let Some(group) = &plan.group else {
-            return Err(Error::Request(
-                "the plan has no [group] section, which says how participants are brought together".into(),
-            ));
-        };
-        let name = plan.maps_name();
-        // A t needs a degree of freedom.
-        let fewest = 2 + group.covariates.len();
-        let (folder, chosen) = (&request.output, &request.participants);
-        let maps = GroupMaps::read(folder, chosen, Some(&name), group.reading, fewest, group.fisher_z)?;
-        if !maps.were_made_by(&serde_json::to_value(plan).unwrap_or_default()) {
-            let what = "was made by another plan than the one given: only its [group] section may differ";
-            return Err(Error::misfit(&maps.participants[0].summary, what));
-        }
-        let layers = &maps.layers;
-        let place = |layer: &Layer| {
-            let found = layers.iter().position(|other| other == layer);
-            found
-                .ok_or_else(|| Error::Request(format!("the plan's contrasts name {layer}, of which there are no maps")))
-        };
-        let contrasts =
-            group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;
-        let covariates = participants::covariates(&request.bids, &group.covariates, &maps.labels())?;
-        let flips = Flips::new(maps.participants.len(), group.flips, group.seed);
-        progress.say(&in_words(group, &maps, &flips));
-        Ok(Question { plan, group, maps, covariates, contrasts, flips })
-    }
-
-    /// Where the figures of the group are, when it is done.
-    fn summary(&self, request: &GroupRequest) -> PathBuf {
-        request.output.join(self.group.folder()).join(files::summary_name(&self.plan.maps_name()))
-    }
-
-    fn members(&self) -> Vec<GroupMember> {
-        let labels = self.maps.labels().into_iter().cloned();
-        let hashes = self.maps.participants.iter().map(|participant| participant.summary_sha256.clone());
-        labels.zip(hashes).map(|(label, summary_sha256)| GroupMember { label, summary_sha256 }).collect()
-    }
-
-    /// How all maps are tested.
-    fn test<'t>(&self, neighbours: &'t Neighbours, tail: Tail) -> SignFlip<'t> {
-        let tfce = self.group.tfce.map(|exponents| Tfce::new(neighbours, exponents));
-        SignFlip { neighbours, tail, tfce, cluster_t: self.group.cluster_t }
-    }
 }
 
 fn analyze(
@@ -330,32 +255,4 @@ fn overlap_of(
     let stage = progress.stage("overlap", plan.resamples as u64);
     let estimate = overlap::estimate(samples, cut, plan, group.seed, &*stage);
     (critical_t, Some((estimate, cut.t())))
-}
-
-fn in_words(plan: &GroupPlan, maps: &GroupMaps, flips: &Flips) -> String {
-    let emulated = if maps.emulated() { "; EMULATED SCANNER: this is no data" } else { "" };
-    let kind = if flips.are_all() { "all" } else { "random" };
-    let with = |what: &str, is_there: bool| if is_there { format!(", {what}") } else { String::new() };
-    let some = |count: usize, what: &str| match count {
-        0 => String::new(),
-        1 => format!("; 1 {what}"),
-        _ => format!("; {count} {what}s"),
-    };
-    format!(
-        "group of {} ({}){emulated}: {} layers at {} voxels, {} left out that are missing in somebody, {} that never vary; {kind} \
-         {} sign flips, so that no p is below {:.2e}{}{}; {} neighbours{}{}",
-        maps.participants.len(),
-        maps.name,
-        maps.layers.len(),
-        maps.mask.len(),
-        maps.missing_voxels,
-        maps.constant_voxels,
-        flips.len(),
-        1.0 / flips.len() as f64,
-        with("TFCE", plan.tfce.is_some()),
-        with("clusters", plan.cluster_t.is_some()),
-        plan.connectivity.count(),
-        some(plan.contrasts.len(), "contrast"),
-        some(plan.covariates.len(), "covariate"),
-    )
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::analyze::error::Error;
 use crate::analyze::group::connectivity::Neighbours;
 use crate::analyze::group::flips::Flips;
+use crate::analyze::group::question::{GroupRequest, Question};
 use crate::analyze::group::sign_flip::{FlipPart, Largest, Tail};
-use crate::analyze::group::{GroupRequest, Question};
 use crate::study::{self, Progress, Provenance, file};
 
 /// Added to the name of the group's folder.

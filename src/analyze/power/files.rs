@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::analyze::error::Error;
 use crate::analyze::plan::Plan;
-use crate::analyze::power::PowerOfStudy;
+use crate::analyze::power::figures::PowerOfStudy;
 use crate::analyze::power::settings::PowerSettings;
 use crate::rsa::Reading;
 use crate::study::{Provenance, file, table};

@@ -5,6 +5,7 @@
 //! beside them. Everything from the patterns on is the analysis itself: the RSM of a region, its similarity with each
 //! layer and each reading, Fisher's z, and the group's sign flips with the largest t over layers x regions.
 
+mod figures;
 mod files;
 mod settings;
 
@@ -14,7 +15,6 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use serde::Serialize;
 
 use crate::analyze::error::Error;
 use crate::analyze::group::plan::GroupPlan;
@@ -28,61 +28,8 @@ use crate::glm::{Condition, Design};
 use crate::rsa::{Reading, Symmetric};
 use crate::study::{Events, Layer, Models, Output, Progress, RunFacts, Silent, Stream};
 
+pub use figures::{PowerOfLayer, PowerOfStudy, Share};
 pub use settings::PowerSettings;
-
-/// A share of simulations with its 95 % interval (Wilson 1927, Journal of the American Statistical Association 22).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
-    /// The share, 0 to 1.
-    pub value: f64,
-    /// The interval's lower end.
-    pub low: f64,
-    /// The interval's upper end.
-    pub high: f64,
-}
-
-/// One study of one image set, read in one way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PowerOfStudy {
-    /// What the image set is called.
-    pub set: String,
-    /// What of the layers' RSMs was looked for.
-    pub reading: Reading,
-    /// The number of participants.
-    pub participants: usize,
-    /// The number of runs of each.
-    pub runs: usize,
-    /// The contrast-to-noise ratio.
-    pub cnr: f64,
-    /// How often anything is found in a region in which nothing answers, in the map of any layer.
-    pub false_positive: Share,
-    /// For each layer.
-    pub layers: Vec<PowerOfLayer>,
-}
-
-/// What a study finds of a layer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PowerOfLayer {
-    /// The layer.
-    pub layer: Layer,
-    /// How often its own region is found in its map, corrected over layers and regions.
-    pub recovered: Share,
-    /// The mean number of other layers' regions that are found in its map.
-    pub other_regions: f64,
-}
-
-impl PowerOfStudy {
-    /// The mean over layers of how often each is recovered.
-    pub fn recovered(&self) -> f64 {
-        self.layers.iter().map(|layer| layer.recovered.value).sum::<f64>() / self.layers.len() as f64
-    }
-
-    /// The layer that is recovered least often, the first of equals.
-    pub fn worst(&self) -> &PowerOfLayer {
-        let least = self.layers.iter().min_by(|a, b| a.recovered.value.total_cmp(&b.recovered.value));
-        least.expect("at least one layer")
-    }
-}
 
 /// An image set under the name that it has in tables.
 #[derive(Clone, Debug)]
@@ -363,16 +310,6 @@ fn mixed(mixing: &Symmetric, chance: &mut ChaCha8Rng) -> Vec<f64> {
 fn in_a_row(regions: usize) -> Mask {
     let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
     Mask::new(Grid { dims: [regions, 1, 1], affine }, (0..regions).collect())
-}
-
-impl Share {
-    fn of(hits: usize, count: usize) -> Share {
-        const Z: f64 = 1.959964;
-        let (n, p) = (count as f64, hits as f64 / count as f64);
-        let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-        let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-        Share { value: p, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
-    }
 }
 
 #[cfg(test)]
