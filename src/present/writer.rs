@@ -1,13 +1,17 @@
 //! Brings the journal to a disk that may be full, or may not answer, while the run goes on.
 //!
-//! Three threads: one collects the rows and holds the whole journal in memory, one waits for the disk, one tells the
-//! operator. Nobody waits for the two that may be held up, before the run is over.
+//! Four threads: one collects the rows and holds the whole journal in memory, one hands them to the system, one waits until
+//! the disk keeps them, one tells the operator. Nobody waits for those that may be held up, before the run is over; a busy
+//! disk may take seconds to keep what it has, and rows that come in the meantime go to the system, which outlives a program
+//! that is killed.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::present::console::{self, News};
@@ -30,21 +34,21 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// How long the end of a run waits for the disk before the spare folder is used.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a journal is written to.
-pub trait Medium: Send {
+/// What a journal is written to: by one thread, while another one may wait until what is written is kept.
+pub trait Medium: Send + Sync {
     /// Writes all bytes at an offset, over what a failed call may have left there.
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    fn write_whole_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Returns when what was written is safe from a power failure.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
 }
 
 impl Medium for File {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write_whole_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(bytes, offset)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
 }
@@ -52,7 +56,7 @@ impl Medium for File {
 /// A journal's file that was created and is not written to yet.
 pub struct JournalFile {
     path: PathBuf,
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
 }
 
 /// Where the whole journal is.
@@ -68,22 +72,22 @@ impl JournalFile {
     /// Creates the file and locks it for as long as it is written; one that exists is never written to.
     pub fn create(path: &Path) -> Result<JournalFile, Error> {
         match create(path) {
-            Ok(file) => Ok(JournalFile { path: path.into(), medium: Box::new(file) }),
+            Ok(file) => Ok(JournalFile { path: path.into(), medium: Arc::new(file) }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(study::Error::Exists(path.into()).into()),
             Err(source) => Err(study::Error::File { action: "create", path: path.into(), source }.into()),
         }
     }
 
     /// The same file, behind another medium.
-    pub fn behind(self, medium: impl FnOnce(Box<dyn Medium>) -> Box<dyn Medium>) -> JournalFile {
+    pub fn behind(self, medium: impl FnOnce(Arc<dyn Medium>) -> Arc<dyn Medium>) -> JournalFile {
         JournalFile { path: self.path, medium: medium(self.medium) }
     }
 
     /// Writes the beginning of a run; an error if the disk does not keep it.
-    pub fn begin(mut self, beginning: &Beginning) -> Result<Writer, Error> {
+    pub fn begin(self, beginning: &Beginning) -> Result<Writer, Error> {
         let (mut lines, mut text) = (Lines::default(), Vec::new());
         lines.begin(&mut text, beginning);
-        if let Err(source) = self.medium.write_at(&text, 0).and_then(|()| self.medium.sync()) {
+        if let Err(source) = self.medium.write_whole_at(&text, 0).and_then(|()| self.medium.sync()) {
             // Nothing is left of a run that cannot begin; a disk that does not let it go keeps an empty journal.
             let _ = std::fs::remove_file(&self.path);
             return Err(study::Error::File { action: "write", path: self.path, source }.into());
@@ -95,7 +99,7 @@ impl JournalFile {
 /// A journal of which the first line is on disk.
 pub struct Writer {
     path: PathBuf,
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
     lines: Lines,
     text: Vec<u8>,
     plan: console::Plan,
@@ -111,9 +115,7 @@ impl Writer {
         let (reporter, reports) = channel();
         let begun = text.len() as u64;
         // Not joined where the disk never answers again.
-        std::thread::spawn(move || {
-            Disk { medium, unsynced: Vec::new(), written: 0, synced: begun }.serve(&ordered, &reporter)
-        });
+        std::thread::spawn(move || Disk::new(medium, begun).serve(&ordered, &reporter));
         std::thread::scope(|scope| {
             let (news, heard) = channel();
             scope.spawn(move || console::tell(&heard, plan, progress));
@@ -267,8 +269,8 @@ fn write_spare(journal: &Path, spare: &Path, text: &[u8]) -> io::Result<PathBuf>
     std::fs::create_dir_all(spare)?;
     let folder = tempfile::Builder::new().prefix("journal-").tempdir_in(spare)?;
     let path = folder.path().join(journal.file_name().unwrap_or_default());
-    let mut file = create(&path)?;
-    file.write_at(text, 0)?;
+    let file = create(&path)?;
+    file.write_whole_at(text, 0)?;
     file.sync()?;
     let _ = folder.keep();
     Ok(path)
@@ -285,9 +287,10 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The disk's thread.
+/// The thread that hands over what is to be written.
 struct Disk {
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
+    syncing: Syncing,
     /// What is not known to be safe.
     unsynced: Vec<u8>,
     /// How much of it was written.
@@ -297,63 +300,132 @@ struct Disk {
 }
 
 impl Disk {
+    fn new(medium: Arc<dyn Medium>, synced: u64) -> Disk {
+        Disk { syncing: Syncing::of(medium.clone()), medium, unsynced: Vec::new(), written: 0, synced }
+    }
+
     fn serve(mut self, orders: &Receiver<Order>, reports: &Sender<io::Result<u64>>) {
-        let mut synced = Instant::now();
+        let mut begun = Instant::now();
         let mut refused: Option<Instant> = None;
         let mut sync = false;
         let mut is_open = true;
         while is_open || !self.unsynced.is_empty() {
-            match orders.recv_timeout(RETRY_EVERY) {
-                Ok(order) => {
-                    self.unsynced.extend(order.bytes);
-                    sync |= order.sync;
+            if is_open {
+                let patience = if self.syncing.is_under_way() { COLLECT_EVERY } else { RETRY_EVERY };
+                match orders.recv_timeout(patience) {
+                    Ok(order) => {
+                        self.unsynced.extend(order.bytes);
+                        sync |= order.sync;
+                    }
+                    Err(RecvTimeoutError::Timeout) => (),
+                    Err(RecvTimeoutError::Disconnected) => is_open = false,
                 }
-                Err(RecvTimeoutError::Timeout) => (),
-                Err(RecvTimeoutError::Disconnected) if refused.is_some() => return,
-                Err(RecvTimeoutError::Disconnected) => is_open = false,
             }
-            if self.unsynced.is_empty() || refused.is_some_and(|since| since.elapsed() < RETRY_EVERY) {
-                continue;
-            }
-            let is_due = sync || !is_open || synced.elapsed() >= SYNC_EVERY;
-            let done = self.write().and_then(|()| if is_due { self.sync() } else { Ok(()) });
-            let report = match done {
-                Ok(()) if !is_due => continue,
-                Ok(()) => {
-                    (synced, refused, sync) = (Instant::now(), None, false);
-                    Ok(self.synced)
-                }
-                Err(error) => {
-                    refused = Some(Instant::now());
-                    sync = true;
-                    Err(error)
-                }
-            };
-            if reports.send(report).is_err() {
+            if !is_open && refused.is_some() {
                 return;
             }
+            let is_retried = refused.is_none_or(|since| since.elapsed() >= RETRY_EVERY);
+            let written = if is_retried { self.write() } else { Ok(()) };
+            let is_taken = is_retried && written.is_ok();
+            let report = match written.and_then(|()| self.kept(if is_open { Duration::ZERO } else { RETRY_EVERY })) {
+                Ok(None) => None,
+                // What it keeps of the time before it refused says nothing of what came since.
+                Ok(Some(_)) if refused.is_some_and(|since| since > begun) => None,
+                Ok(Some(kept)) => {
+                    refused = None;
+                    Some(Ok(kept))
+                }
+                Err(error) => {
+                    (refused, sync) = (Some(Instant::now()), true);
+                    Some(Err(error))
+                }
+            };
+            if report.is_some_and(|report| reports.send(report).is_err()) {
+                return;
+            }
+            let is_due = sync || !is_open || begun.elapsed() >= SYNC_EVERY;
+            if is_due && is_taken && self.written > 0 && !self.syncing.is_under_way() {
+                (begun, sync) = (Instant::now(), false);
+                self.syncing.begin(self.written);
+            }
         }
+        self.syncing.end();
     }
 
+    /// Writes what was not written yet.
     fn write(&mut self) -> io::Result<()> {
-        self.medium.write_at(&self.unsynced[self.written..], self.synced + self.written as u64)?;
-        self.written = self.unsynced.len();
+        if self.written < self.unsynced.len() {
+            self.medium.write_whole_at(&self.unsynced[self.written..], self.synced + self.written as u64)?;
+            self.written = self.unsynced.len();
+        }
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        // After a failed sync nobody knows which of the bytes are there: they are written again.
-        let written = std::mem::take(&mut self.written);
-        self.medium.sync()?;
-        self.unsynced.drain(..written);
-        self.synced += written as u64;
-        Ok(())
+    /// How many bytes are safe, if the disk says so within this time.
+    fn kept(&mut self, patience: Duration) -> io::Result<Option<u64>> {
+        let Some((bytes, kept)) = self.syncing.ended(patience) else { return Ok(None) };
+        if let Err(error) = kept {
+            // Nobody knows which of the bytes are there: they are written again.
+            self.written = 0;
+            return Err(error);
+        }
+        self.unsynced.drain(..bytes);
+        self.written -= bytes;
+        self.synced += bytes as u64;
+        Ok(Some(self.synced))
+    }
+}
+
+/// The thread that waits until the disk keeps what was written.
+struct Syncing {
+    thread: JoinHandle<()>,
+    wishes: Sender<usize>,
+    answers: Receiver<(usize, io::Result<()>)>,
+    is_under_way: bool,
+}
+
+impl Syncing {
+    fn of(medium: Arc<dyn Medium>) -> Syncing {
+        let (wishes, wished) = channel();
+        let (answer, answers) = channel();
+        let thread = std::thread::spawn(move || {
+            for bytes in wished {
+                if answer.send((bytes, medium.sync())).is_err() {
+                    return;
+                }
+            }
+        });
+        Syncing { thread, wishes, answers, is_under_way: false }
+    }
+
+    /// Asks for so many bytes to be kept.
+    fn begin(&mut self, bytes: usize) {
+        // A thread that is gone never answers, and that is noticed.
+        let _ = self.wishes.send(bytes);
+        self.is_under_way = true;
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+
+    /// How many bytes were to be kept and whether they are, if that ends within this time.
+    fn ended(&mut self, patience: Duration) -> Option<(usize, io::Result<()>)> {
+        let answer = self.is_under_way.then(|| self.answers.recv_timeout(patience).ok())??;
+        self.is_under_way = false;
+        Some(answer)
+    }
+
+    /// Ends the thread, which lets go of the file.
+    fn end(self) {
+        drop(self.wishes);
+        let _ = self.thread.join();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::present::clock::Moment;
@@ -388,6 +460,8 @@ mod tests {
         Full(usize),
         /// Takes everything and cannot keep it: what was written since the last sync is gone.
         Forgetful,
+        /// Takes everything and does not come to keeping it.
+        Busy,
         Silent,
     }
 
@@ -406,8 +480,9 @@ mod tests {
             *self.mood.lock().unwrap() = mood;
         }
 
-        fn mood(&self) -> Mood {
-            while *self.mood.lock().unwrap() == Mood::Silent {
+        /// Its mood, when it is none of these.
+        fn mood_but(&self, held_up: &[Mood]) -> Mood {
+            while held_up.contains(&*self.mood.lock().unwrap()) {
                 std::thread::sleep(Duration::from_millis(5));
             }
             *self.mood.lock().unwrap()
@@ -419,8 +494,8 @@ mod tests {
     }
 
     impl Medium for MoodyDisk {
-        fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-            let taken = match self.mood() {
+        fn write_whole_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            let taken = match self.mood_but(&[Mood::Silent]) {
                 Mood::Full(room) => room.min(bytes.len()),
                 _ => bytes.len(),
             };
@@ -431,8 +506,8 @@ mod tests {
             if taken < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         }
 
-        fn sync(&mut self) -> io::Result<()> {
-            match self.mood() {
+        fn sync(&self) -> io::Result<()> {
+            match self.mood_but(&[Mood::Silent, Mood::Busy]) {
                 Mood::Forgetful => Err(io::Error::other("it was not kept")),
                 _ => Ok(()),
             }
@@ -445,7 +520,7 @@ mod tests {
 
     /// Keeps a journal on a disk while `run` hands over rows.
     fn keep(disk: &MoodyDisk, spare: &Path, operator: &Operator, run: impl FnOnce(Journal)) -> Kept {
-        let file = JournalFile { path: "data/x_journal.jsonl".into(), medium: Box::new(disk.clone()) };
+        let file = JournalFile { path: "data/x_journal.jsonl".into(), medium: Arc::new(disk.clone()) };
         let writer = file.begin(&journals::beginning()).unwrap();
         let (journal, rows) = journal::journal();
         std::thread::scope(|scope| {
@@ -491,12 +566,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_go_to_the_system_while_a_busy_disk_has_not_kept_the_ones_before() {
+        let (disk, operator) = (MoodyDisk::new(), Operator::default());
+        let kept = keep(&disk, Path::new("/nonexistent"), &operator, |journal| {
+            disk.be(Mood::Busy);
+            journal.put(Row::Start { at_ns: Moment(1) }).unwrap();
+            for number in 0..20 {
+                journal.put(row(number)).unwrap();
+                eventually("the row", || disk.account().rows.len() as u64 == number + 2);
+            }
+            eventually("the word to the operator", || operator.heard("does not answer") == 1);
+            disk.be(Mood::Sound);
+        });
+        assert_eq!((kept, disk.account().rows.len()), (Kept::InPlace, 21));
+        assert_eq!(operator.heard("being written again"), 1);
+    }
+
+    #[test]
     fn a_run_that_cannot_begin_on_a_full_disk_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j.jsonl");
         let disk = MoodyDisk::new();
         disk.be(Mood::Full(10));
-        let file = JournalFile::create(&path).unwrap().behind(|_| Box::new(disk));
+        let file = JournalFile::create(&path).unwrap().behind(|_| Arc::new(disk));
         let failed = file.begin(&journals::beginning());
         let error = failed.err().unwrap().to_string();
         assert!(error.contains("cannot write") && error.contains("j.jsonl") && !path.exists(), "{error}");

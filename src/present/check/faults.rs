@@ -224,7 +224,7 @@ fn full_disk_for_a_while(dataset: &Path) -> Seen {
             std::thread::sleep(Duration::from_millis(700));
             filling.store(false, Ordering::Relaxed);
         });
-        let behind = |disk| -> Box<dyn Medium> { Box::new(FillingDisk { disk, is_full }) };
+        let behind = |disk| -> Arc<dyn Medium> { Arc::new(FillingDisk { disk, is_full }) };
         Rehearsal::new()?.present(&attempt, Disturbance::default(), behind, dataset, &operator)
     })?;
     let run = Recorded::of(&attempt)?;
@@ -244,7 +244,7 @@ fn full_disk_to_the_end(dataset: &Path) -> Seen {
             std::thread::sleep(Duration::from_millis(1000));
             filling.store(true, Ordering::Relaxed);
         });
-        let behind = |disk| -> Box<dyn Medium> { Box::new(FillingDisk { disk, is_full }) };
+        let behind = |disk| -> Arc<dyn Medium> { Arc::new(FillingDisk { disk, is_full }) };
         Rehearsal::new()?.present(&attempt, Disturbance::default(), behind, &spare, &operator)
     })?;
     let Kept::Spare(journal) = kept else { return Ok((false, "nobody noticed that the disk was full".into())) };
@@ -367,7 +367,7 @@ impl Rehearsal {
         &self,
         attempt: &Attempt,
         disturbance: Disturbance,
-        behind: impl FnOnce(Box<dyn Medium>) -> Box<dyn Medium>,
+        behind: impl FnOnce(Arc<dyn Medium>) -> Arc<dyn Medium>,
         spare: &Path,
         operator: &dyn Progress,
     ) -> Result<Kept, Error> {
@@ -493,21 +493,21 @@ impl fmt::Display for Recorded {
 
 /// A disk that has no room for a while.
 struct FillingDisk {
-    disk: Box<dyn Medium>,
+    disk: Arc<dyn Medium>,
     is_full: Arc<AtomicBool>,
 }
 
 impl Medium for FillingDisk {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    fn write_whole_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if !self.is_full.load(Ordering::Relaxed) {
-            return self.disk.write_at(bytes, offset);
+            return self.disk.write_whole_at(bytes, offset);
         }
         // As full disks do, it takes a part.
-        self.disk.write_at(&bytes[..bytes.len() / 2], offset)?;
+        self.disk.write_whole_at(&bytes[..bytes.len() / 2], offset)?;
         Err(io::ErrorKind::StorageFull.into())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.disk.sync()
     }
 }
