@@ -1,7 +1,9 @@
-//! Small symmetric matrices: their eigenvalues, their inverse and its square root.
+//! Symmetric matrices: their eigenvalues, their inverse and its square root.
 
-/// The largest number of rounds of [`Symmetric::eigen`]; five to ten are usual.
-const ROUNDS: usize = 60;
+use nalgebra::DMatrix;
+
+/// How often, for each row, the search for eigenvalues may take a step; two or three are usual.
+const STEPS: usize = 60;
 
 /// An eigenvalue this far below 0 is more than the rounding of a table.
 const ROUNDING: f64 = 1e-6;
@@ -13,11 +15,11 @@ pub struct Symmetric {
     values: Vec<f64>,
 }
 
-/// A symmetric matrix as its eigenvalues and eigenvectors.
+/// A symmetric matrix as its eigenvalues and eigenvectors; all NaN where it has none.
 struct Eigen {
     values: Vec<f64>,
-    /// Column k, `vectors[i * n + k]`, belongs to value k.
-    vectors: Vec<f64>,
+    /// Column k belongs to value k.
+    vectors: DMatrix<f64>,
 }
 
 impl Symmetric {
@@ -42,68 +44,47 @@ impl Symmetric {
         Symmetric::from_fn(n, |i, j| self.get(i, j))
     }
 
-    /// The largest eigenvalue over the smallest; infinite where that is not positive.
+    /// The largest eigenvalue over the smallest; infinite where that is not positive, or no number.
     pub fn condition_number(&self) -> f64 {
         let values = self.eigen().values;
-        let (least, most) = values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), &v| (l.min(v), m.max(v)));
-        if least > 0.0 { most / least } else { f64::INFINITY }
+        if values.iter().all(|&value| value > 0.0) {
+            let (least, most) = values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), &v| (l.min(v), m.max(v)));
+            most / least
+        } else {
+            f64::INFINITY
+        }
     }
 
     /// The same eigenvectors with this function of the eigenvalues.
     pub fn map(&self, function: impl Fn(f64) -> f64) -> Symmetric {
-        let Eigen { values, vectors } = self.eigen();
-        let values: Vec<f64> = values.into_iter().map(function).collect();
-        let product = |i: usize, j: usize| {
-            let (a, b) = (&vectors[i * self.n..][..self.n], &vectors[j * self.n..][..self.n]);
-            a.iter().zip(b).zip(&values).map(|((a, b), value)| a * b * value).sum()
-        };
-        Symmetric::from_fn(self.n, product)
+        self.eigen().with(function)
     }
 
     /// The symmetric square root. `None` if the matrix is not positive semidefinite: an eigenvalue further below 0 than
     /// the rounding of a table, 1e-6, or one that is no number.
     pub fn square_root(&self) -> Option<Symmetric> {
-        let least = self
-            .eigen()
-            .values
-            .into_iter()
-            .fold(f64::INFINITY, |least, value| if value.is_nan() { f64::NEG_INFINITY } else { least.min(value) });
-        (least >= -ROUNDING).then(|| self.map(|value| value.max(0.0).sqrt()))
+        let eigen = self.eigen();
+        eigen.values.iter().all(|&value| value >= -ROUNDING).then(|| eigen.with(|value| value.max(0.0).sqrt()))
     }
 
-    /// Jacobi's method: the largest elements beside the diagonal are turned away until none is left. Slow for large
-    /// matrices, and accurate to the last digits for those of a dozen layers.
     fn eigen(&self) -> Eigen {
-        let n = self.n;
-        let mut a = self.values.clone();
-        let mut vectors: Vec<f64> = (0..n * n).map(|at| f64::from(u8::from(at / n == at % n))).collect();
-        for _ in 0..ROUNDS {
-            let beside: f64 = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i * n + j].powi(2)).sum();
-            let size: f64 = a.iter().map(|value| value * value).sum();
-            if beside <= f64::EPSILON.powi(2) * size {
-                break;
-            }
-            for p in 0..n {
-                for q in p + 1..n {
-                    if a[p * n + q] == 0.0 {
-                        continue;
-                    }
-                    let slope = (a[q * n + q] - a[p * n + p]) / (2.0 * a[p * n + q]);
-                    let t = slope.signum() / (slope.abs() + slope.hypot(1.0));
-                    let c = 1.0 / t.hypot(1.0);
-                    let s = t * c;
-                    let turn = |x: f64, y: f64| (c * x - s * y, s * x + c * y);
-                    for k in 0..n {
-                        (a[k * n + p], a[k * n + q]) = turn(a[k * n + p], a[k * n + q]);
-                    }
-                    for k in 0..n {
-                        (a[p * n + k], a[q * n + k]) = turn(a[p * n + k], a[q * n + k]);
-                        (vectors[k * n + p], vectors[k * n + q]) = turn(vectors[k * n + p], vectors[k * n + q]);
-                    }
-                }
-            }
+        let matrix = DMatrix::from_row_slice(self.n, self.n, &self.values);
+        // The search would not end at a value that is no number.
+        let is_finite = matrix.iter().all(|value| value.is_finite());
+        match is_finite.then(|| matrix.try_symmetric_eigen(f64::EPSILON, STEPS * self.n)).flatten() {
+            Some(eigen) => Eigen { values: eigen.eigenvalues.as_slice().to_vec(), vectors: eigen.eigenvectors },
+            None => Eigen { values: vec![f64::NAN; self.n], vectors: DMatrix::repeat(self.n, self.n, f64::NAN) },
         }
-        Eigen { values: (0..n).map(|i| a[i * n + i]).collect(), vectors }
+    }
+}
+
+impl Eigen {
+    /// The matrix that has this function of the eigenvalues.
+    fn with(&self, function: impl Fn(f64) -> f64) -> Symmetric {
+        let values = self.values.iter().copied().map(function).collect::<Vec<_>>();
+        let scaled = DMatrix::from_fn(values.len(), values.len(), |i, k| self.vectors[(i, k)] * values[k]);
+        let product = scaled * self.vectors.transpose();
+        Symmetric::from_fn(values.len(), |i, j| product[(i, j)])
     }
 }
 
@@ -124,6 +105,25 @@ mod tests {
             let expected = if i == j { 1.0 } else { 0.0 };
             assert!((product(&inverse, &matrix, i, j) - expected).abs() < 1e-12, "{i} {j}");
         }
+    }
+
+    #[test]
+    fn the_square_root_of_a_large_matrix_twice_is_the_matrix() {
+        let n = 200;
+        let matrix = Symmetric::from_fn(n, |i, j| if i == j { 1.0 } else { 0.9_f64.powi((j - i) as i32) });
+        let root = matrix.square_root().unwrap();
+        for (i, j) in [(0, 0), (0, 1), (7, 150), (199, 199)] {
+            let product: f64 = (0..n).map(|k| root.get(i, k) * root.get(k, j)).sum();
+            assert!((product - matrix.get(i, j)).abs() < 1e-12, "{i} {j}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_eigenvalues_has_no_square_root() {
+        let matrix = |value: f64| Symmetric::from_fn(3, |i, j| if i == j { 1.0 } else { value });
+        assert!(matrix(f64::NAN).square_root().is_none() && matrix(-0.9).square_root().is_none());
+        assert!(matrix(f64::INFINITY).map(|value| value).get(0, 1).is_nan());
+        assert!(matrix(f64::NAN).condition_number().is_infinite());
     }
 
     #[test]
