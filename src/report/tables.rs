@@ -1,5 +1,7 @@
 //! The tables of a report, each as a file of its own: plain numbers, as they were saved.
 
+use crate::report::comparison::Comparison;
+use crate::report::first_level;
 use crate::report::group::Group;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, PresentedRun};
@@ -24,8 +26,19 @@ pub struct ReportTable {
 pub fn tables(findings: &Findings, runs: &[RunFigures]) -> Vec<ReportTable> {
     let made =
         [layers(findings), layer_similarity(findings), views(findings), power(findings), session(findings, runs)];
-    let maps = [maps(findings), recovery(findings), groups(findings)];
-    made.into_iter().chain(maps).filter(|table| !table.rows.is_empty()).collect()
+    let (header, rows) = first_level::table(findings);
+    let first_level = table("first_level", &header, rows);
+    let maps = [
+        first_level,
+        maps(findings),
+        recovery(findings),
+        groups(findings),
+        overlap_pairs(findings),
+        profiles(findings),
+    ];
+    let compared = findings.comparison.iter().flat_map(Comparison::tables);
+    let compared = compared.map(|(name, header, rows)| ReportTable { name, header, rows });
+    made.into_iter().chain(maps).chain(compared).filter(|table| !table.rows.is_empty()).collect()
 }
 
 fn table(name: &'static str, header: &[&str], rows: Vec<Vec<String>>) -> ReportTable {
@@ -135,6 +148,17 @@ fn recovery(findings: &Findings) -> ReportTable {
         regions.map(|region| vec![p.label(), region.layer.to_string(), region.voxels.to_string(), number(region.share)])
     });
     table("recovery", &["participant", "layer", "voxels", "share"], rows.collect())
+}
+
+fn overlap_pairs(findings: &Findings) -> ReportTable {
+    let header = ["group", "layer_a", "layer_b", "dice", "dice_low", "dice_high"];
+    table("group_overlap", &header, findings.groups.iter().flat_map(Group::overlap_rows).collect())
+}
+
+fn profiles(findings: &Findings) -> ReportTable {
+    let made = findings.profiles.as_ref().map(|profiles| profiles.table(findings.set.models().layers()));
+    let (header, rows) = made.unwrap_or_default();
+    table("profiles", &header, rows)
 }
 
 fn groups(findings: &Findings) -> ReportTable {
