@@ -16,8 +16,10 @@ use crate::study::{Layer, file};
 pub struct Comparison {
     /// The figures that `layerprint compare` wrote.
     pub figures: ComparisonFigures,
-    /// The tables beside them: each one's name here, its header and its rows.
-    tables: [(&'static str, Vec<String>, Vec<Vec<String>>); 2],
+    /// The table of overlaps as it was saved.
+    pub overlap_table: Table,
+    /// That of correlations.
+    pub correlation_table: Table,
     /// For each pair of methods and each layer the correlation of their maps, with its interval.
     correlations: Vec<([String; 2], Layer, Estimate)>,
     /// For each method and each pair of layers the overlap, with its interval.
@@ -76,9 +78,12 @@ struct SpatialFigures {
 /// A tested claim.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Statement {
-    claim: String,
-    difference: Estimate,
-    p: f64,
+    /// In words.
+    pub claim: String,
+    /// The difference between two mean overlaps that it is about.
+    pub difference: Estimate,
+    /// How likely such a difference is where the claim is false.
+    pub p: f64,
     /// Whether p is at most alpha.
     pub supported: bool,
 }
@@ -153,26 +158,7 @@ impl Comparison {
             let estimate = Estimate::in_row(&spatial, row, "correlation")?;
             correlations.push((pair, layer(&spatial, row, of_layer)?, estimate));
         }
-        let as_saved = |name, table: &Table| {
-            let row = |row: usize| (0..table.header().len()).map(|column| table.text(row, column).to_owned()).collect();
-            (name, table.header().to_vec(), (0..table.len()).map(row).collect())
-        };
-        let tables = [as_saved("comparison_overlap", &overlap), as_saved("comparison_correlation", &spatial)];
-        Ok(Comparison { figures, tables, correlations, overlaps })
-    }
-
-    /// The tables as they were saved, and the statements.
-    pub fn tables(&self) -> Vec<(&'static str, Vec<String>, Vec<Vec<String>>)> {
-        let header = ["claim", "difference", "difference_low", "difference_high", "p", "supported"];
-        let row = |statement: &Statement| {
-            let Statement { claim, difference, p, supported } = statement;
-            let cell = |value: Option<f64>| crate::study::table::cell(value, 6);
-            let ends = [difference.value, difference.low, difference.high].map(cell);
-            [claim.clone()].into_iter().chain(ends).chain([cell(Some(*p)), supported.to_string()]).collect()
-        };
-        let statements = self.figures.statements.iter().map(row).collect();
-        let statements = ("comparison_statements", header.map(String::from).to_vec(), statements);
-        self.tables.iter().cloned().chain([statements]).collect()
+        Ok(Comparison { figures, overlap_table: overlap, correlation_table: spatial, correlations, overlaps })
     }
 
     /// As the page shows it; `colors` are those of `layers`.

@@ -39,8 +39,8 @@ impl Movement {
     /// If the table has a column of it but not a number for each volume.
     pub fn read(path: &Path, bold: &str, volumes: usize) -> Result<Movement, Error> {
         let table = Table::read(path)?;
-        let known = |name: &&str| table.find(name).is_some();
-        if !AXES.iter().chain([&DISPLACEMENT]).any(|name| known(name)) {
+        let known = |name: &&'static str| table.find(name).is_some();
+        if !AXES.iter().chain([&DISPLACEMENT]).any(known) {
             return Ok(Movement::default());
         }
         if table.len() != volumes {
@@ -48,7 +48,7 @@ impl Movement {
             return Err(Error::misfit(path, what));
         }
         let mut parameters = Vec::new();
-        if AXES.iter().all(|name| known(name)) {
+        if AXES.iter().all(known) {
             for name in AXES {
                 let column = table.column(name)?;
                 let values = (0..volumes).map(|row| table.required_number(row, column));

@@ -247,12 +247,10 @@ fn add_block_inner<const _WIDE: bool>(
     let middle = (batch.volumes as f64 - 1.0) / 2.0;
     for (t, value) in values.iter_mut().enumerate() {
         let time = (batch.first + t) as f64 - middle;
-        for lane in 0..LANES {
-            value[lane] -= more.reference[lane];
-            more.squares[lane] += value[lane] * value[lane];
-            more.total[lane] += value[lane];
-            more.trend[lane] += time * value[lane];
-        }
+        value.iter_mut().zip(&more.reference).for_each(|(value, reference)| *value -= reference);
+        more.squares.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += value * value);
+        more.total.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += value);
+        more.trend.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += time * value);
     }
     if batch.with_lag {
         for value in values.iter() {
