@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use common::{cpu_seconds, peak_mb};
-use layerprint::analyze::{FirstLevel, Model};
+use layerprint::analyze::{FirstLevel, Model, Slabs};
 use layerprint::brain::nifti_file::{self, SeriesReader};
 use layerprint::brain::{Grid, Mask, Series};
 use layerprint::study::{Event, Seed, Stream};
@@ -57,9 +57,9 @@ fn main() {
     ] {
         let plan = plan(keys);
         times.push(measured(what, || {
-            let model = model(&plan);
+            let (model, slabs) = (model(&plan), Slabs::of(&mask));
             let series = SeriesReader::open(&bold, &mask, &mask_path).expect("the series");
-            let found = pool.install(|| model.estimate(series, None)).expect("estimates");
+            let found = pool.install(|| model.estimate(series, None, &slabs)).expect("estimates");
             assert!(found.usable.iter().all(|usable| *usable));
         }));
     }

@@ -16,9 +16,9 @@ use layerprint::glm::hrf;
 use layerprint::rsa::Rsm;
 use layerprint::study::{
     Event, Events, Fault, Figures, FlipFacts, ImageRecord, ImageSet, Layer, Manifest, Models, NetworkRecord,
-    Provenance, RunFacts, TriggerFacts, Verdict, Weights, file,
+    Provenance, RunFacts, TriggerFacts, Verdict, Weights, file, table::Table,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use study::{contents, noise};
 use tempfile::TempDir;
 
@@ -458,8 +458,8 @@ fn one_thread_and_eight_write_the_same_bytes() {
         written
     });
     // Besides betas, best layers, counts, mask and what describes the dataset: of two layers the similarity and the residual,
-    // and three of reliability.
-    assert_eq!(written[0].len(), 27);
+    // and three of reliability. Of each of two runs: design, temporal SNR, carpet, motion, with a sidecar each.
+    assert_eq!(written[0].len(), 27 + 2 * 8);
     assert!(written[0] == written[1]);
 }
 
@@ -707,6 +707,67 @@ fn what_was_shown_must_be_what_is_looked_for() {
 
     std::fs::write(study.path("set/image_03.png"), "other pixels").unwrap();
     study.refuses(&["set/image_03.png", "SHA-256 differs", "layerprint fingerprint"]);
+}
+
+#[test]
+fn each_run_leaves_its_design_its_temporal_snr_its_motion_and_its_carpet() {
+    let study = Study::new();
+    let confounds = study.derived(1, "desc-confounds_timeseries.tsv");
+    let row = |(t, line): (usize, &str)| match t {
+        0 => format!("{line}\tframewise_displacement\n"),
+        1 => format!("{line}\tn/a\n"),
+        _ => format!("{line}\t{}\n", if t == 31 { 0.75 } else { 0.1 }),
+    };
+    for run in 1..=2 {
+        let path = study.derived(run, "desc-confounds_timeseries.tsv");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.lines().enumerate().map(row).collect::<String>()).unwrap();
+    }
+    let plan = PLAN.replace("[searchlight]", "censor_fd_mm = 0.5\n[searchlight]");
+    std::fs::write(study.path("plan.toml"), plan).unwrap();
+    study.command().assert().success();
+
+    let file = |ending: &str| study.maps().join(format!("sub-01_task-layers_run-01_{ending}"));
+    let mask = nifti_file::read_mask(&study.derived(1, "desc-brain_mask.nii.gz")).unwrap();
+    let bold = study.derived(1, "desc-preproc_bold.nii.gz");
+    let series = nifti_file::read_series(&bold, &mask, &bold).unwrap();
+    let found = nifti_file::read_volume(&file("stat-tsnr_statmap.nii.gz")).unwrap();
+    let middle = (VOLUMES as f64 - 1.0) / 2.0;
+    for (place, &voxel) in mask.voxels().iter().enumerate().step_by(17) {
+        let course: Vec<f64> = (0..VOLUMES).map(|t| f64::from(series.volume(t)[place])).collect();
+        let mean = course.iter().sum::<f64>() / VOLUMES as f64;
+        let along = |t: usize| t as f64 - middle;
+        let slope = (0..VOLUMES).map(|t| along(t) * course[t]).sum::<f64>()
+            / (0..VOLUMES).map(|t| along(t).powi(2)).sum::<f64>();
+        let left: f64 = (0..VOLUMES).map(|t| (course[t] - mean - slope * along(t)).powi(2)).sum();
+        let expected = mean / (left / VOLUMES as f64).sqrt();
+        assert!((f64::from(found.data[voxel]) / expected - 1.0).abs() < 1e-6, "voxel {voxel}");
+    }
+
+    let design = Table::read(&file("desc-design_timeseries.tsv")).unwrap();
+    let names: Vec<&str> = design.header().iter().map(String::as_str).collect();
+    assert_eq!(
+        (design.len(), names[0], names[IMAGES], names[names.len() - 1]),
+        (VOLUMES, "image_01", "rot_x", "constant")
+    );
+    assert_eq!(design.required_number(30, design.column("censored_31").unwrap()).unwrap(), 1.0);
+    let quality = Table::read(&file("desc-quality_timeseries.tsv")).unwrap();
+    let cell = |row: usize, column: &str| quality.text(row, quality.column(column).unwrap());
+    assert_eq!((cell(0, "framewise_displacement"), cell(30, "framewise_displacement")), ("n/a", "0.75"));
+    assert_eq!((cell(0, "dvars"), cell(29, "censored"), cell(30, "censored")), ("n/a", "0", "1"));
+    let carpet = Table::read(&file("desc-carpet_timeseries.tsv")).unwrap();
+    assert_eq!((carpet.len(), carpet.header().len()), (VOLUMES, 200));
+
+    let run = &summary(&study.maps(), "sub-01_task-layers")["runs"][0];
+    assert_eq!(
+        (&run["quality"]["censored_volumes"], &run["quality"]["displacement_max_mm"]),
+        (&json!(1), &json!(0.75))
+    );
+    assert!(run["quality"]["variance_inflation_max"].as_f64().unwrap() > 1.0);
+
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+    replace(&confounds, "\t0.75\n", "\tfar\n");
+    study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 32", "\"framewise_displacement\"", "\"far\""]);
 }
 
 #[test]
@@ -1207,7 +1268,7 @@ fn nibabel_agrees(bold: &Path, func: &Path) {
 import sys, glob, numpy, nibabel
 bold = nibabel.load(sys.argv[1])
 maps = sorted(glob.glob(sys.argv[2] + "/*.nii.gz"))
-assert len(maps) == 51, maps
+assert len(maps) == 51 + 12, maps
 for name in maps:
     image = nibabel.load(name)
     assert (image.affine == bold.affine).all(), (name, image.affine, bold.affine)

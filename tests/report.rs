@@ -62,6 +62,9 @@ impl Study {
             let run = RunName { run: Some(1), ..name.clone() };
             write_run(&study.path("bids"), &run, set.models().images(), set.sha256(), kind);
             write_maps(&study.path("bids"), &study.path("maps"), &name, set.sha256(), kind);
+            if kind.presented {
+                write_first_level(&study.path("maps"), &run);
+            }
         }
         study
     }
@@ -341,6 +344,31 @@ fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind:
     file::write_json(&name.func(maps, "desc-searchlight_summary.json"), &summary).unwrap();
 }
 
+/// What the first level leaves of a run: a head that moves once, where a volume is censored.
+fn write_first_level(maps: &Path, run: &RunName) {
+    const VOLUMES: usize = 40;
+    let brain = |index: usize| in_brain(GRID.voxel(index));
+    let snr = (0..GRID.len()).map(|index| if brain(index) { 40.0 + (index % 7) as f32 } else { f32::NAN }).collect();
+    let volume = Volume { grid: GRID, data: snr };
+    nifti_file::write_volume(&run.func(maps, "stat-tsnr_statmap.nii.gz"), &volume).unwrap();
+    let design = |t: usize| format!("{}\t{}\t{}\t1", t % 5, (t + 2) % 7, u8::from(t == 12));
+    let rows = |row: &dyn Fn(usize) -> String| (0..VOLUMES).map(|t| row(t) + "\n").collect::<String>();
+    let write = |ending: &str, text: String| fs::write(run.func(maps, ending), text).unwrap();
+    write("desc-design_timeseries.tsv", format!("image_01\timage_02\tcensored_13\tconstant\n{}", rows(&design)));
+    let about =
+        json!({ "VarianceInflation": { "image_01": 1.25, "image_02": 12.5 }, "FirstLevel": { "censor_fd_mm": 0.5 } });
+    file::write_json(&run.func(maps, "desc-design_timeseries.json"), &about).unwrap();
+    let carpet = |t: usize| format!("{}\tn/a\t{}", (t % 3) as f64 - 1.0, (t % 5) as f64 / 2.0 - 1.0);
+    write("desc-carpet_timeseries.tsv", format!("slab_001\tslab_002\tslab_003\n{}", rows(&carpet)));
+    let quality = |t: usize| match t {
+        0 => "n/a\tn/a\t0".to_owned(),
+        12 => "0.9\t3.5\t1".into(),
+        _ => "0.1\t1.5\t0".into(),
+    };
+    write("desc-quality_timeseries.tsv", format!("framewise_displacement\tdvars\tcensored\n{}", rows(&quality)));
+    file::write_json(&run.func(maps, "desc-quality_timeseries.json"), &json!({ "RepetitionTime": 2.0 })).unwrap();
+}
+
 /// A group analysis beside the maps: conv1 is the best in the back half of the brain, 5b in the front half, there surely so.
 fn write_group(maps: &Path, set_hash: &str) {
     let folder = maps.join("group");
@@ -381,6 +409,9 @@ fn write_group(maps: &Path, set_hash: &str) {
     };
     let rows = (0..12).map(row).collect::<Vec<_>>().join("\n");
     fs::write(path("desc-dice_overlap.tsv"), format!("layer\t{}\n{rows}\n", LAYERS.join("\t"))).unwrap();
+    let pairs =
+        "layer_a\tlayer_b\tdice\tdice_low\tdice_high\nconv1\t5b\t0.25\t0.125\t0.375\nconv1\t4a\tn/a\tn/a\tn/a\n";
+    fs::write(path("desc-overlap_pairs.tsv"), pairs).unwrap();
     let map = |(k, layer): (u32, &str)| {
         let voxels = 7 * (k % 2);
         let p = json!([{ "kind": "p", "smallest": 0.001, "voxels": 99 }, { "kind": "pfwe", "smallest": 0.0625, "voxels": voxels }]);
@@ -397,6 +428,58 @@ fn write_group(maps: &Path, set_hash: &str) {
         "image_set_sha256": set_hash, "emulated": true, "version": "0.1.0",
     });
     file::write_json(&path("desc-group_summary.json"), &summary).unwrap();
+}
+
+/// What a comparison of synthesized and natural images left.
+fn write_comparison(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let estimate = |value: f64| json!({ "value": value, "low": value - 0.1, "high": value + 0.1, "resamples": 2000 });
+    let method = |name: &str, dice: f64| {
+        json!({
+            "method": name, "maps": "task-layers", "participants": ["01", "02"], "t": 2.5, "voxels": [7],
+            "mean_dice": estimate(dice), "mean_jaccard": estimate(dice),
+        })
+    };
+    let claim = "the layers' maps overlap less for synthesized images than for natural ones";
+    let summary = json!({
+        "plan": {
+            "fisher_z": true, "threshold": "max_t", "flips": 10000, "seed": 1, "alpha": 0.05, "resamples": 2000, "interval": 0.95,
+            "equivalence_margin": 0.1,
+        },
+        "folders": 2, "paired": true, "second_order": "spearman", "voxels": 4321, "layers": LAYERS,
+        "methods": [method("synthesized", 0.25), method("natural", 0.75)],
+        "spatial": [{ "methods": ["synthesized", "natural"], "mean": estimate(0.5) }],
+        "statements": [
+            { "statement": "less_overlap", "claim": claim, "difference": estimate(0.5), "p": 0.001, "supported": true },
+        ],
+        "emulated": true, "version": "0.1.0",
+    });
+    file::write_json(&folder.join("comparison.json"), &summary).unwrap();
+    let overlap = "method\tlayer_a\tlayer_b\tdice\tdice_low\tdice_high\nnatural\tconv1\t5b\t0.75\t0.5\t0.875\n";
+    fs::write(folder.join("overlap.tsv"), overlap).unwrap();
+    let spatial = "method_a\tmethod_b\tlayer\tcorrelation\tcorrelation_low\tcorrelation_high\n\
+                   synthesized\tnatural\t5b\t0.5\t0.25\t0.625\n";
+    fs::write(folder.join("spatial_correlation.tsv"), spatial).unwrap();
+}
+
+/// What `layerprint analyze --regions` leaves of a participant: V1 follows conv1, FFA follows 5b, and 30 more nothing.
+fn write_regions(maps: &Path, participant: u32, set_hash: &str) {
+    let folder = maps.join(format!("sub-{participant:02}/func"));
+    fs::create_dir_all(&folder).unwrap();
+    let path = |ending: &str| folder.join(format!("sub-{participant:02}_task-layers_desc-regions_{ending}"));
+    let mut table = "region\tlayer\treading\tsimilarity\tp\n".to_owned();
+    let regions = ["V1".to_owned(), "FFA".into()].into_iter().chain((0..30).map(|k| format!("other_{k}")));
+    for region in regions {
+        for layer in LAYERS {
+            let own = (region == "V1" && layer == "conv1") || (region == "FFA" && layer == "5b");
+            let value = if own { 0.5 } else { 0.02 } + 0.01 * f64::from(participant);
+            table +=
+                &format!("{region}\t{layer}\tplain\t{value}\tn/a\n{region}\t{layer}\tpartial correlation\t9\tn/a\n");
+        }
+    }
+    fs::write(path("similarity.tsv"), table).unwrap();
+    let summary = json!({ "second_order": "spearman", "image_set_sha256": set_hash });
+    file::write_json(&path("summary.json"), &summary).unwrap();
 }
 
 /// Every address that a browser would follow by itself or on a click.
@@ -426,6 +509,7 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
         "similarity",
         "session",
         "run-1",
+        "first-level",
         "maps",
         "participant-1",
         "group",
@@ -450,8 +534,8 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
     ] {
         assert!(html.contains(&format!("<title>{title}")), "{title}");
     }
-    // 16 images, a row of slices for each layer, three rows of layer maps.
-    assert_eq!(html.matches("data:image/png;base64,").count(), 16 + 12 + 3);
+    // 16 images, a row of slices for each layer, three rows of layer maps; carpet, design and temporal SNR of a run.
+    assert_eq!(html.matches("data:image/png;base64,").count(), 16 + 12 + 3 + 3);
     let files: Vec<_> = fs::read_dir(study.path("report")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files.len(), 3, "{files:?}");
 }
@@ -487,7 +571,7 @@ fn every_drawing_is_a_file_and_every_table_has_the_numbers_that_were_saved() {
     let of_pairs = table("layer_similarity.tsv");
     assert!((of_pairs.required_number(2, 6).unwrap() - similarity.get(2, 5)).abs() < 1e-6);
     assert_eq!(["views.tsv", "power.tsv", "maps.tsv", "recovery.tsv"].map(|name| table(name).len()), [3, 1, 12, 12]);
-    assert_eq!(names("tsv").len(), 7);
+    assert_eq!(names("tsv").len(), 9);
 }
 
 #[test]
@@ -509,6 +593,35 @@ fn what_was_measured_of_the_set_and_of_the_responses_is_told() {
 }
 
 #[test]
+fn the_first_level_of_each_run_is_shown_and_remarked_on() {
+    let study = Study::new(DEMO);
+    let (html, summary) = study.report();
+    let figures = &summary["first_level"];
+    assert_eq!((&figures["runs"], &figures["remarked"]), (&json!(1), &json!(1)));
+    assert_eq!((&figures["temporal_snr_median"], &figures["censored_share_max"]), (&json!(43.0), &json!(0.025)));
+    for words in [
+        "<title>Carpet of sub-01_task-layers_run-01</title>",
+        "volume 13 at 24 s is censored",
+        "<title>Design of sub-01_task-layers_run-01</title>",
+        "<title>Temporal SNR of sub-01_task-layers_run-01</title>",
+        "<details open><summary>run-01: image_02 is hardly told from other columns: VIF 12.5</summary>",
+        "<div class=\"value\">0 of 1</div>",
+        "<td class=\"n\">0.121</td><td class=\"n\">0.90</td><td class=\"n\">1.55</td><td class=\"n\">2.5 %</td>",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    let table = Table::read(&study.path("report/report_figures/first_level.tsv")).unwrap();
+    let cell = |column: &str| table.text(0, table.column(column).unwrap());
+    assert_eq!((cell("run"), cell("volumes"), cell("vif_max_of")), ("sub-01_task-layers_run-01", "40", "image_02"));
+    assert!(study.path("report/report_figures/sub-01_task-layers_run-01_carpet.svg").exists());
+
+    fs::remove_dir_all(study.path("report")).unwrap();
+    let design = study.path("maps/sub-01/func/sub-01_task-layers_run-01_desc-design_timeseries.tsv");
+    fs::write(&design, "image_01\tconstant\n0\t1\n").unwrap();
+    refused(&study, &["desc-design_timeseries.tsv", "each of the 40 volumes", "found 1"]);
+}
+
+#[test]
 fn the_group_is_shown_where_it_was_analyzed() {
     let study = Study::new(Kind { participants: 2, ..DEMO });
     let (html, summary) = study.report();
@@ -525,6 +638,7 @@ fn the_group_is_shown_where_it_was_analyzed() {
         "all 4 sign flips, so that no p is smaller than 0.25",
         "with a t above 2.5; Dice&#x27;s overlap over pairs of layers: mean 0.250, 95 % interval 0.200 to 0.310",
         "conv1 and 5b: n/a",
+        "conv1 and 5b: 0.250 [0.125, 0.375]",
     ] {
         assert!(html.contains(words), "{words}");
     }
@@ -534,12 +648,101 @@ fn the_group_is_shown_where_it_was_analyzed() {
         (12, "conv2_reduce", "0.0625", "7")
     );
     assert!(study.path("report/report_figures/group_overlap.svg").exists());
+    let pairs = Table::read(&study.path("report/report_figures/group_overlap.tsv")).unwrap();
+    assert_eq!((pairs.len(), pairs.text(0, 4), pairs.text(1, 3)), (2, "0.125", "n/a"));
 
     fs::remove_dir_all(study.path("report")).unwrap();
     fs::write(study.path("maps/group/task-layers_desc-dice_overlap.tsv"), "layer\tconv1\nconv1\t1\n").unwrap();
     refused(&study, &["desc-dice_overlap.tsv", "expected 12 x 12 layers, found 1 x 1"]);
     write_group(&study.path("maps"), &"0".repeat(64));
     refused(&study, &["desc-group_summary.json is of another image set"]);
+}
+
+#[test]
+fn a_comparison_is_shown_with_its_verdicts_where_it_fits() {
+    let study = Study::new(DEMO);
+    write_comparison(&study.path("comparison"));
+    let with = || {
+        let mut command = study.command();
+        command.arg("--comparison").arg(study.path("comparison"));
+        command
+    };
+    with().assert().success();
+    let html = fs::read_to_string(study.path("report/report.html")).unwrap();
+    assert_eq!((&study.summary()["claims"], &study.summary()["claims_supported"]), (&json!(1), &json!(1)));
+    for words in [
+        "<span class=\"word\">supported</span> the layers&#x27; maps overlap less for synthesized images than for natural ones: \
+         difference 0.500 [0.400, 0.600] (p = 0.001, alpha = 0.05)",
+        "<title>Overlap between layers within each method</title>",
+        "natural: 0.750 [0.650, 0.850]",
+        "5b: 0.500 [0.250, 0.625]",
+        "intervals hold 95.0 % of 2000 resamples of participants, the same in all methods and drawn together",
+        "Comparison of methods. The overlap between the layers&#x27; maps (Dice, mean over pairs of layers) was compared between methods \
+         (synthesized, natural), with intervals that hold 95.0 % of 2000 bootstrap resamples of participants",
+        "<li>Efron B, Tibshirani RJ (1993)",
+    ] {
+        assert!(html.contains(words), "{words}");
+    }
+    let table = |name: &str| Table::read(&study.path(&format!("report/report_figures/{name}.tsv"))).unwrap();
+    assert_eq!(table("comparison_statements").text(0, 5), "true");
+    assert_eq!((table("comparison_overlap").text(0, 3), table("comparison_correlation").text(0, 3)), ("0.75", "0.5"));
+    fs::remove_dir_all(study.path("report")).unwrap();
+
+    let refused = |words: &str| {
+        with().assert().failure().stderr(contains(words));
+        assert!(!study.path("report").exists());
+    };
+    let change = |name: &str, from: &str, to: &str| {
+        write_comparison(&study.path("comparison"));
+        let path = study.path("comparison").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(from, to)).unwrap();
+    };
+    change("overlap.tsv", "natural", "unnatural");
+    refused("overlap.tsv, line 2: method \"unnatural\" is not one of comparison.json's");
+    change("spatial_correlation.tsv", "\t0.25\t", "\tlow\t");
+    refused("spatial_correlation.tsv, line 2: column \"correlation_low\": \"low\" is not a number");
+    change("comparison.json", "\"spearman\"", "\"pearson\"");
+    refused("comparison.json: compares RSMs by pearson, but the maps of sub-01_task-layers by spearman");
+    change("comparison.json", "\"01\"", "\"09\"");
+    refused("comparison.json: is of other participants than sub-01_task-layers");
+    change("comparison.json", "\"3a\"", "\"3z\"");
+    refused("comparison.json: layer 3z is not one of the image set's");
+}
+
+#[test]
+fn regions_have_profiles_with_intervals_over_participants() {
+    let study = Study::new(DEMO);
+    let (html, _) = study.report();
+    // Without an atlas those of the planted regions: a layer's own map is high where it was planted.
+    assert!(html.contains("inside each planted region") && html.contains("of one participant"));
+    let table = || Table::read(&study.path("report/report_figures/profiles.tsv")).unwrap();
+    let planted = table();
+    assert_eq!((planted.len(), planted.text(0, 0), planted.text(0, 4)), (12 * 12, "planted conv1", "n/a"));
+    assert!(planted.required_number(0, 3).unwrap() > planted.required_number(1, 3).unwrap() + 0.2);
+    fs::remove_dir_all(study.path("report")).unwrap();
+
+    let hash = ImageSet::load(&study.path("set")).unwrap().sha256().to_owned();
+    (1..=2).for_each(|participant| write_regions(&study.path("regions"), participant, &hash));
+    let mut command = study.command();
+    command.arg("--regions").arg(study.path("regions")).assert().success();
+    let html = fs::read_to_string(study.path("report/report.html")).unwrap();
+    assert!(html.contains("V1, conv1: 0.515") && html.contains("FFA, 5b: 0.515"));
+    assert!(
+        html.contains("the 24 of 32 regions with the largest similarity of any layer; 8 more stand in profiles.tsv")
+    );
+    let regions = table();
+    assert_eq!((regions.len(), regions.text(0, 0), regions.text(0, 2)), (32 * 12, "V1", "2"));
+    // 0.51 and 0.52: a standard error of 0.005 and one degree of freedom.
+    assert!((regions.required_number(0, 4).unwrap() - (0.515 - 12.7062 * 0.005)).abs() < 1e-5);
+    fs::remove_dir_all(study.path("report")).unwrap();
+
+    write_regions(&study.path("regions"), 2, &"0".repeat(64));
+    command.assert().failure().stderr(contains("desc-regions_summary.json is of another image set"));
+    fs::remove_dir_all(study.path("regions")).unwrap();
+    command.assert().failure().stderr(contains("cannot read"));
+    fs::create_dir(study.path("regions")).unwrap();
+    command.assert().failure().stderr(contains("no regions of `layerprint analyze --regions` are in it"));
 }
 
 #[test]
@@ -657,6 +860,7 @@ fn what_a_study_has_not_is_said_in_words() {
         "not judged",
         "No held-out views were measured on this set",
         "No searchlight was simulated with this set",
+        "These maps were made without figures of their first level",
     ] {
         assert!(html.contains(words), "{words}");
     }

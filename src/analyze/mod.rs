@@ -19,7 +19,9 @@ mod summary;
 mod threads;
 
 pub use error::Error;
-pub use first_level::{Contrast, Estimates, Model, Motion, Responses, Smoothing, Trial, VoxelRows};
+pub use first_level::{
+    Contrast, Estimates, Model, Motion, Quality, Responses, RunQuality, Slabs, Smoothing, Trial, VoxelRows,
+};
 pub use plan::{Estimate, FirstLevel, NoiseModel, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
@@ -217,7 +219,7 @@ fn analyze(
         Centres::Regions(_) => None,
     };
     let inputs = finished::hashes(&participant.files)?;
-    let summary = Summary::of(plan, participant, models, predictors, mask, shape, &scores, inputs);
+    let summary = Summary::of(plan, participant, models, predictors, mask, shape, &scores, &responses.quality, inputs);
     let findings = Findings {
         participant,
         mask,

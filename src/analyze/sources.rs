@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::analyze::error::Error;
-use crate::analyze::first_level::{self, Model};
+use crate::analyze::first_level::{self, Model, Movement};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
 use crate::glm::{Condition, Design, task};
@@ -96,6 +96,8 @@ pub struct Run {
     pub emulated: bool,
     /// How many events of the participant's task have a column of no interest, by trial type.
     pub task_events: BTreeMap<String, usize>,
+    /// How the head moved.
+    pub movement: Movement,
     /// What is estimated of it.
     pub model: Model,
     /// Vectors of length 1, at right angles to each other, whose sums are all that its design explains; empty unless patterns are
@@ -277,6 +279,7 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
     let mut of_no_interest = first_level::read_confounds(&confounds_path, first_level, &file_name, volumes)?;
+    let movement = Movement::read(&confounds_path, &file_name, volumes)?;
     let times_s: Vec<f64> = (0..volumes).map(|t| start_time_s + t as f64 * tr_s).collect();
     let images = models.models.images();
     let of_task: Vec<Event> = of_task(&events, plan, images).cloned().collect();
@@ -296,7 +299,7 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     let (bold, mask) = (bold.to_owned(), mask_of(bold));
     let mut files = vec![bold.clone(), mask.clone(), sidecar_path, confounds_path, events_path];
     files.extend(facts.map(|_| facts_path));
-    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, task_events, model, basis, files })
+    Ok(Run { name, bold, mask, volumes, tr_s, start_time_s, emulated, task_events, movement, model, basis, files })
 }
 
 /// The events of the participant's task that are modelled: those that the plan does not ignore, unless the models call them an

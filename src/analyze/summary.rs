@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::analyze::first_level::RunQuality;
 use crate::analyze::plan::Plan;
 use crate::analyze::searchlight::{Column, Extent, Predictors, Regress, Scores, Shape, Undefined};
 use crate::analyze::sources::{ModelSource, Participant, Truth};
@@ -83,6 +84,8 @@ pub struct RunSummary {
     pub task_events: BTreeMap<String, usize>,
     /// The number of columns of its design.
     pub design_columns: usize,
+    /// What its series is like.
+    pub quality: RunQuality,
     /// Whether its scanner was emulated.
     pub emulated: bool,
 }
@@ -161,6 +164,7 @@ impl Summary {
         mask: &Mask,
         shape: Option<&Shape>,
         scores: &Scores,
+        quality: &[RunQuality],
         inputs: BTreeMap<String, String>,
     ) -> Summary {
         let layers = source.models.layers();
@@ -172,20 +176,21 @@ impl Summary {
         };
         let counts = Undefined::ALL.map(|reason| (reason.name().to_owned(), scores.count(reason)));
         let [image_set_sha256, models_sha256] = source.sha256();
-        let of_run = |run: &crate::analyze::sources::Run| RunSummary {
+        let of_run = |(run, quality): (&crate::analyze::sources::Run, &RunQuality)| RunSummary {
             name: run.name.clone(),
             volumes: run.volumes,
             tr_s: run.tr_s,
             start_time_s: run.start_time_s,
             trials: run.model.trials().len(),
             task_events: run.task_events.clone(),
-            design_columns: run.model.columns(),
+            design_columns: run.model.design().names().len(),
+            quality: quality.clone(),
             emulated: run.emulated,
         };
         Summary {
             participant: participant.label.clone(),
             task: plan.task.clone(),
-            runs: participant.runs.iter().map(of_run).collect(),
+            runs: participant.runs.iter().zip(quality).map(of_run).collect(),
             plan: plan.clone(),
             radius_mm: shape.and_then(|shape| match shape.extent() {
                 Extent::RadiusMm(radius_mm) => Some(radius_mm),

@@ -110,6 +110,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             bids: place.bids.clone(),
             maps: place.maps.clone(),
             natural: None,
+            comparison: None,
+            regions: None,
         };
         report::run(&sources, &arguments.out)?;
         Ok(())

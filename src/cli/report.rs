@@ -22,14 +22,20 @@ pub struct Arguments {
     /// Folder with the layer_similarity_pearson.tsv of natural images to show beside the set's [default: 16 photographs].
     #[arg(long, value_name = "FOLDER")]
     natural: Option<PathBuf>,
+    /// Folder of `layerprint compare` that these maps are part of.
+    #[arg(long, value_name = "FOLDER")]
+    comparison: Option<PathBuf>,
+    /// Output folder of `layerprint analyze --regions`, for the layers' profiles of an atlas [default: planted regions].
+    #[arg(long, value_name = "FOLDER")]
+    regions: Option<PathBuf>,
     /// Print the figures of the summary as JSON instead of the page's path.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { images, bids, maps, out, natural, json } = arguments;
-    let summary = report::run(&Sources { image_set: images, bids, maps, natural }, &out)?;
+    let Arguments { images, bids, maps, out, natural, comparison, regions, json } = arguments;
+    let summary = report::run(&Sources { image_set: images, bids, maps, natural, comparison, regions }, &out)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {

@@ -78,13 +78,12 @@ impl Scale {
     /// A diverging scale that holds every finite value, its limit a round number.
     pub fn holding(values: impl IntoIterator<Item = f64>) -> Scale {
         let most = values.into_iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()));
-        if most == 0.0 {
-            return Scale::to(1.0);
-        }
-        let step = 10_f64.powf(most.log10().floor());
-        let round = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
-        let limit = round.into_iter().map(|k| k * step).find(|&limit| limit >= most - 1e-9).unwrap_or(10.0 * step);
-        Scale::to(limit)
+        Scale::to(round_beyond(most))
+    }
+
+    /// A scale whose lightness rises from 0 to the round number beyond `most`.
+    pub fn rising_from_zero(most: f64) -> Scale {
+        Scale { low: 0.0, high: round_beyond(most), stops: &VIRIDIS }
     }
 
     /// A scale whose lightness rises from 0 to 1.
@@ -150,6 +149,16 @@ impl LayerColors {
     }
 }
 
+/// The smallest round number that is no less; 1 for what is not above 0.
+fn round_beyond(most: f64) -> f64 {
+    if !(most > 0.0 && most.is_finite()) {
+        return 1.0;
+    }
+    let step = 10_f64.powf(most.log10().floor());
+    let round = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
+    round.into_iter().map(|k| k * step).find(|&limit| limit >= most - 1e-9).unwrap_or(10.0 * step)
+}
+
 fn between(stops: &[[u8; 3]], place: f64) -> Rgb {
     let place = place.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
     let low = (place.floor() as usize).min(stops.len() - 2);
@@ -176,6 +185,8 @@ mod tests {
         assert_eq!(Scale::holding([0.1, -0.72, f64::NAN]).limit(), 0.8);
         assert_eq!(Scale::holding([1.0]).limit(), 1.0);
         assert_eq!(Scale::holding([]).limit(), 1.0);
+        let rising = Scale::rising_from_zero(73.0);
+        assert_eq!((rising.low(), rising.limit()), (0.0, 80.0));
     }
 
     #[test]

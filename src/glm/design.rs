@@ -137,6 +137,29 @@ impl Design {
         Ok((0..self.conditions).map(|condition| factored.estimator(&factored.response(condition))).collect())
     }
 
+    /// The variance inflation factor of each condition's column, from its `factored` self: 1 / (1 - R^2) of its regression on
+    /// all other columns, the constant among them. 1 is a column at right angles to all others.
+    pub fn variance_inflation(&self, factored: &Factored) -> Vec<f64> {
+        let of_condition = |condition: usize| {
+            let (column, row) = (&self.columns[condition * self.step], factored.response(condition));
+            let mean = column.iter().sum::<f64>() / self.volumes as f64;
+            column.iter().map(|value| (value - mean).powi(2)).sum::<f64>() * product(&row, &row)
+        };
+        (0..self.conditions).map(of_condition).collect()
+    }
+
+    /// For each volume whether a column of its own takes it out: one that is 0 in all others.
+    pub fn censored(&self) -> Vec<bool> {
+        let mut censored = vec![false; self.volumes];
+        for column in &self.columns {
+            let mut places = (0..self.volumes).filter(|&volume| column[volume] != 0.0);
+            if let (Some(only), None) = (places.next(), places.next()) {
+                censored[only] = true;
+            }
+        }
+        censored
+    }
+
     /// The columns of no interest: those given, drifts, constant.
     pub fn nuisance(&self) -> &[Vec<f64>] {
         &self.columns[self.step * self.conditions..]
@@ -264,6 +287,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn variance_inflation_is_that_of_the_regression_on_all_other_columns() {
+        let events = [(3.0, "a"), (9.0, "b"), (21.0, "a"), (24.0, "b"), (45.0, "a"), (80.0, "b")];
+        let ramp = [("ramp".to_owned(), (0..50).map(f64::from).collect())];
+        let design = Design::of(PLAIN, &conditions(&events), &ramp, &times(50, 2.0, 0.0));
+        let inflation = design.variance_inflation(&design.factored().unwrap());
+        let column = &design.columns[0];
+        let mut others = Basis::default();
+        design.columns[1..].iter().rev().for_each(|other| assert!(others.add(other)));
+        let mean = column.iter().sum::<f64>() / 50.0;
+        let squares: f64 = column.iter().map(|value| (value - mean).powi(2)).sum();
+        let explained: f64 = others.vectors().iter().map(|vector| product(vector, column).powi(2)).sum();
+        let left = product(column, column) - explained;
+        assert!((inflation[0] - squares / left).abs() < 1e-9 && inflation[0] > 1.0, "{inflation:?}");
+    }
+
+    #[test]
+    fn a_volume_is_censored_by_a_column_of_its_own() {
+        let spike = ("spike".to_owned(), (0..30).map(|t| f64::from(u8::from(t == 7))).collect());
+        let ramp = ("ramp".to_owned(), (0..30).map(f64::from).collect());
+        let design = Design::of(PLAIN, &conditions(&[(3.0, "a"), (23.0, "b")]), &[spike, ramp], &times(30, 2.0, 0.0));
+        let censored: Vec<usize> = (0..30).filter(|&volume| design.censored()[volume]).collect();
+        assert_eq!(censored, [7]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::brain::{self, Grid, nifti_file};
-use crate::figures::{AxialView, Cells, LayerColors, Row, Scale, color_bar, heatmap, mosaic};
+use crate::figures::{AxialView, Cells, Interval, LayerColors, Row, Scale, color_bar, heatmap, intervals, mosaic};
 use crate::report::error::Error;
+use crate::report::estimate::{Estimate, OF_NO_LAYER, shares};
 use crate::report::sources::{indices, name_of, same_set};
 use crate::report::text::{counted, figure, number};
 use crate::study::table::{Table, cell};
@@ -37,6 +38,8 @@ pub struct Group {
     gradient: Vec<f32>,
     /// Dice's overlap, layer by layer; `None` where the plan did not ask for it. NaN where both maps are empty.
     dice: Option<Vec<Vec<f64>>>,
+    /// The same of each pair of layers, with its interval over participants.
+    pairs: Vec<([String; 2], Estimate)>,
 }
 
 /// The figures of a group analysis that a report shows.
@@ -84,13 +87,6 @@ struct OverlapFigures {
     mean_dice: Estimate,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Estimate {
-    value: Option<f64>,
-    low: Option<f64>,
-    high: Option<f64>,
-}
-
 /// A group analysis as the page shows it.
 #[derive(Serialize)]
 pub struct GroupPage {
@@ -117,6 +113,8 @@ pub struct Overlap {
     pub figure: String,
     /// Its colours.
     pub bar: String,
+    /// Each pair of layers with its interval.
+    pub pairs: String,
     words: String,
 }
 
@@ -168,9 +166,22 @@ impl Group {
             Some(_) => Some(square(&Table::read(&beside("desc-dice_overlap.tsv"))?, layers.len())?),
             None => None,
         };
+        let mut pairs = Vec::new();
+        if figures.overlap.is_some() {
+            let table = Table::read(&beside("desc-overlap_pairs.tsv"))?;
+            let [a, b] = ["layer_a", "layer_b"].map(|name| table.column(name));
+            let (a, b) = (a?, b?);
+            for row in 0..table.len() {
+                let names = [a, b].map(|column| table.text(row, column).to_owned());
+                if let Some(unknown) = names.iter().find(|name| layers.iter().all(|layer| layer.name() != **name)) {
+                    return Err(table.error(row, format!("layer {unknown:?} is not one of the image set's")).into());
+                }
+                pairs.push((names, Estimate::in_row(&table, row, "dice")?));
+            }
+        }
         let inside = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
         let folder = summary.parent().map(name_of).unwrap_or_default();
-        Ok(Group { folder, figures, plan, alpha, grid: mask.grid, mask: inside, best, best_p, gradient, dice })
+        Ok(Group { folder, figures, plan, alpha, grid: mask.grid, mask: inside, best, best_p, gradient, dice, pairs })
     }
 
     /// The number of participants.
@@ -221,6 +232,15 @@ impl Group {
             head.into_iter().chain(numbers.map(|value| cell(value, 6))).collect()
         };
         self.figures.layers.iter().map(row).collect()
+    }
+
+    /// The overlap of each pair of layers with its interval: the group, two layers, Dice's overlap, and the interval's ends.
+    pub fn overlap_rows(&self) -> Vec<Vec<String>> {
+        let row = |([a, b], dice): &([String; 2], Estimate)| {
+            let ends = [dice.value, dice.low, dice.high].map(|value| cell(value, 6));
+            [self.folder.clone(), a.clone(), b.clone()].into_iter().chain(ends).collect()
+        };
+        self.pairs.iter().map(row).collect()
     }
 
     fn words(&self) -> String {
@@ -302,8 +322,18 @@ impl Group {
             Some(t) => format!("A layer's map is the voxels with a t above {}", number(t, 2)),
             None => "The maps of all layers are of equal size".into(),
         };
+        let rows: Vec<Interval> =
+            self.pairs.iter().map(|([a, b], dice)| dice.row(format!("{a} and {b}"), OF_NO_LAYER)).collect();
+        let pairs = intervals(
+            &format!("Overlap of each pair of layers of {}", self.folder),
+            "Dice's overlap of the maps of two layers, with its interval over resampled participants.",
+            &rows,
+            [0.0, 1.0],
+            &shares(),
+        );
         Some(Overlap {
             figure: heatmap(&cells),
+            pairs,
             bar: color_bar(Scale::of_shares(), "Dice's overlap (0: apart, 1: the same voxels)"),
             words: format!("{maps}; Dice's overlap over pairs of layers: {mean} over resampled participants."),
         })

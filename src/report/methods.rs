@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::report::comparison::{Comparison, ComparisonFigures};
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, percent, similarity};
@@ -19,6 +20,9 @@ const LAYER_IMAGES: &str =
 const SIGN_FLIPS: &str = "Nichols TE, Holmes AP (2002). Nonparametric permutation tests for functional neuroimaging: a primer with \
                           examples. Human Brain Mapping 15:1\u{2013}25.";
 const TFCE: &str = "Smith SM, Nichols TE (2009). Threshold-free cluster enhancement. NeuroImage 44:83\u{2013}98.";
+const BOOTSTRAP: &str = "Efron B, Tibshirani RJ (1993). An Introduction to the Bootstrap. Chapman & Hall.";
+const EQUIVALENCE: &str = "Schuirmann DJ (1987). A comparison of the two one-sided tests procedure and the power approach for assessing the \
+                           equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15:657\u{2013}680.";
 const DETECTION: &str = "Hautus MJ (1995). Corrections for extreme proportions and their biasing effects on estimated values of d'. \
                          Behavior Research Methods 27:46\u{2013}51.";
 
@@ -47,6 +51,7 @@ pub fn methods(findings: &Findings, summary: &Summary) -> Methods {
     paragraphs.extend(
         findings.groups.first().map(|group| group_analysis(&group.plan, group.participants(), &mut references)),
     );
+    paragraphs.extend(findings.comparison.as_ref().map(|compared| comparison(compared, &mut references)));
     let versions: Vec<String> = summary.versions.iter().map(|(what, version)| format!("{version} ({what})")).collect();
     paragraphs.push(format!("Software: {}.", versions.join(", ").replace('_', " ")));
     references.sort_unstable();
@@ -269,4 +274,26 @@ fn group_analysis(plan: &Value, participants: usize, references: &mut Vec<&'stat
         words += &format!("; alpha = {}", number(alpha, 4));
     }
     words + "."
+}
+
+fn comparison(compared: &Comparison, references: &mut Vec<&'static str>) -> String {
+    references.push(BOOTSTRAP);
+    let ComparisonFigures { plan, paired, methods, statements, .. } = &compared.figures;
+    let names: Vec<&str> = methods.iter().map(|method| method.method.as_str()).collect();
+    let drawn = if *paired { "drawn together in all methods" } else { "drawn apart in each method" };
+    let mut words = format!(
+        "Comparison of methods. The overlap between the layers' maps (Dice, mean over pairs of layers) was compared between methods ({}), \
+         with intervals that hold {} of {} bootstrap resamples of participants, {drawn} (Efron and Tibshirani 1993)",
+        names.join(", "),
+        percent(plan.interval),
+        plan.resamples
+    );
+    if statements.len() > 1 {
+        references.push(EQUIVALENCE);
+        words += &format!(
+            "; overlaps were called comparable where two one-sided tests (Schuirmann 1987) put their difference within {}",
+            number(plan.equivalence_margin, 3)
+        );
+    }
+    format!("{words}; alpha = {}.", number(plan.alpha, 4))
 }

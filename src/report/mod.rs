@@ -2,11 +2,15 @@
 //! `report.html`, the `summary.json` of its figures, and a folder with every drawing (SVG) and table (TSV) come out. Nothing is computed anew: what is shown is what the
 //! other jobs saved.
 
+mod comparison;
 mod error;
+mod estimate;
+mod first_level;
 mod group;
 mod methods;
 mod output;
 mod page;
+mod profiles;
 mod session;
 mod sources;
 mod summary;

@@ -9,9 +9,12 @@ use crate::figures::{
     AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, as_file, bars, color_bar, data_uri, heatmap, mosaic,
     onset_errors, raster, stability,
 };
+use crate::report::comparison::ComparisonPage;
 use crate::report::error::Error;
+use crate::report::first_level::{FirstLevelFigures, FirstLevelPage};
 use crate::report::group::GroupPage;
 use crate::report::methods::methods;
+use crate::report::profiles::ProfilesPage;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
@@ -45,8 +48,11 @@ struct Page {
     similarity_words: String,
     no_natural: Option<String>,
     runs: Vec<RunPage>,
+    first_level: Option<FirstLevelPage>,
     participants: Vec<ParticipantPage>,
     groups: Vec<GroupPage>,
+    profiles: Option<ProfilesPage>,
+    comparison: Option<ComparisonPage>,
     methods: Vec<String>,
     references: Vec<&'static str>,
     facts: Vec<[String; 2]>,
@@ -209,8 +215,11 @@ impl Page {
                     .into()
             }),
             runs: presented.iter().enumerate().map(|(k, (run, figures))| run_page(k, run, figures, findings)).collect(),
+            first_level: summary.first_level.as_ref().map(|figures| figures.page(findings)),
             participants: participants(findings, &colors),
             groups: findings.groups.iter().map(|group| group.page(layers, &colors)).collect(),
+            profiles: findings.profiles.as_ref().map(|profiles| profiles.page(layers, &colors)),
+            comparison: findings.comparison.as_ref().map(|comparison| comparison.page(layers, &colors)),
             methods: written.paragraphs,
             references: written.references,
             facts: facts(findings, summary),
@@ -247,8 +256,12 @@ impl Page {
             if let Some(overlap) = &group.overlap {
                 figures.push((format!("{}_overlap", group.name), &overlap.figure));
                 figures.push((format!("{}_overlap_scale", group.name), &overlap.bar));
+                figures.push((format!("{}_overlap_pairs", group.name), &overlap.pairs));
             }
         }
+        figures.extend(self.first_level.iter().flat_map(FirstLevelPage::figures));
+        figures.extend(self.profiles.iter().flat_map(ProfilesPage::figures));
+        figures.extend(self.comparison.iter().flat_map(ComparisonPage::figures));
         figures.into_iter().map(|(name, element)| (name, as_file(element))).collect()
     }
 }
@@ -304,7 +317,9 @@ fn tiles(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Vec<Til
     });
     tiles.extend(stability_tile(summary));
     tiles.extend(recovery_tile(summary));
+    tiles.extend(summary.first_level.as_ref().map(first_level_tile));
     tiles.extend(group_tile(summary));
+    tiles.extend(comparison_tile(summary));
     if runs.is_empty() {
         tiles.push(Tile {
             label: "Session",
@@ -401,6 +416,26 @@ fn task_tile(summary: &Summary) -> Option<Tile> {
     })
 }
 
+fn first_level_tile(figures: &FirstLevelFigures) -> Tile {
+    let FirstLevelFigures { runs, remarked, .. } = *figures;
+    let (verdict, word) = match remarked {
+        0 => (Verdict::Good, "no remark"),
+        _ => (Verdict::Caution, "look at the first level"),
+    };
+    let moved = number(figures.displacement_mean_max_mm, 2);
+    Tile {
+        label: "Runs without a remark",
+        value: format!("{} of {runs}", runs - remarked),
+        note: format!(
+            "temporal SNR {}; mean displacement at most {moved} mm; at most {} of a run censored",
+            number(figures.temporal_snr_median, 1),
+            percent(figures.censored_share_max)
+        ),
+        verdict,
+        word,
+    }
+}
+
 fn group_tile(summary: &Summary) -> Option<Tile> {
     let (found, layers) = (summary.group_layers_found?, summary.spread.len());
     let (verdict, word) = if found == layers {
@@ -412,6 +447,19 @@ fn group_tile(summary: &Summary) -> Option<Tile> {
         label: "Layers found in the group",
         value: format!("{found} of {layers}"),
         note: "somewhere in the brain, corrected for all voxels of the layer".into(),
+        verdict,
+        word,
+    })
+}
+
+fn comparison_tile(summary: &Summary) -> Option<Tile> {
+    let (supported, claims) = (summary.claims_supported?, summary.claims?);
+    let (verdict, word) =
+        if supported == claims { (Verdict::Good, "all supported") } else { (Verdict::Caution, "not all supported") };
+    Some(Tile {
+        label: "Claims of the comparison",
+        value: format!("{supported} of {claims}"),
+        note: "tested by the bootstrap over participants".into(),
         verdict,
         word,
     })

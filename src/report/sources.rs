@@ -7,8 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::brain::{self, Grid, nifti_file};
+use crate::report::comparison::Comparison;
 use crate::report::error::Error;
+use crate::report::first_level::FirstLevelRun;
 use crate::report::group::Group;
+use crate::report::profiles::Profiles;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
 use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
@@ -31,6 +34,10 @@ pub struct Sources {
     pub maps: PathBuf,
     /// A folder with the `layer_similarity_pearson.tsv` of natural images; that of 16 photographs if `None`.
     pub natural: Option<PathBuf>,
+    /// The folder of a comparison of methods that these maps are part of.
+    pub comparison: Option<PathBuf>,
+    /// An output folder of `layerprint analyze --regions`.
+    pub regions: Option<PathBuf>,
 }
 
 /// Everything that a report shows.
@@ -43,6 +50,10 @@ pub struct Findings {
     pub participants: Vec<Participant>,
     /// The group analyses beside the participants' maps.
     pub groups: Vec<Group>,
+    /// The comparison of methods, where one was named.
+    pub comparison: Option<Comparison>,
+    /// What each region has of each layer: of an atlas where one was named, else of the planted regions.
+    pub profiles: Option<Profiles>,
     /// The program that made the maps, from the dataset's description.
     pub maps_made_by: Option<String>,
 }
@@ -75,6 +86,8 @@ pub struct Participant {
     pub truth: Option<Truth>,
     /// The runs, in order.
     pub runs: Vec<PresentedRun>,
+    /// The same as the first level left them, where it says what they were like.
+    pub first_level: Vec<FirstLevelRun>,
 }
 
 /// The similarity map of one layer.
@@ -166,7 +179,7 @@ impl Findings {
         let natural = Natural::read(sources.natural.as_deref(), set.models().layers())?;
         let mut participants = Vec::new();
         for summary in summaries(&sources.maps)? {
-            participants.push(Participant::read(&summary, &sources.bids, &set)?);
+            participants.push(Participant::read(&summary, sources, &set)?);
         }
         if participants.is_empty() {
             return Err(Error::NoMaps(sources.maps.clone()));
@@ -174,7 +187,13 @@ impl Findings {
         let version = participants.iter().find_map(|p| p.analysis.version.as_ref());
         let maps_made_by = made_by(&sources.maps).or(version.map(|version| format!("layerprint {version}")));
         let groups = Group::read_all(&sources.maps, &set)?;
-        Ok(Findings { set, natural, participants, groups, maps_made_by })
+        let read = |folder: &PathBuf| Comparison::read(folder, set.models().layers(), &participants);
+        let comparison = sources.comparison.as_ref().map(read).transpose()?;
+        let profiles = match &sources.regions {
+            Some(folder) => Some(Profiles::read(folder, &set)?),
+            None => Profiles::of_planted(&participants, set.models().layers()),
+        };
+        Ok(Findings { set, natural, participants, groups, comparison, profiles, maps_made_by })
     }
 
     /// The runs of all participants.
@@ -231,7 +250,8 @@ impl Participant {
         self.name.to_string()
     }
 
-    fn read(summary: &Path, bids: &Path, set: &ImageSet) -> Result<Participant, Error> {
+    fn read(summary: &Path, sources: &Sources, set: &ImageSet) -> Result<Participant, Error> {
+        let Sources { bids, maps, .. } = sources;
         let analysis_text: Value = file::read_json(summary)?;
         let analysis: Analysis = file::read_json(summary)?;
         if let Some(found) = &analysis.image_set_sha256 {
@@ -278,6 +298,7 @@ impl Participant {
             }
         };
         let runs = runs(bids, &name, set)?;
+        let first_level = FirstLevelRun::read_all(maps, &name, &mask.grid, &mask_path)?;
         let inside = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
         Ok(Participant {
             name,
@@ -289,6 +310,7 @@ impl Participant {
             best,
             truth,
             runs,
+            first_level,
         })
     }
 }
@@ -353,7 +375,7 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
 
 /// Whether a run is one of those whose maps are shown: of the same task and participant, and of the same session where
 /// the maps are of one.
-fn belongs(run: &RunName, maps: &RunName) -> bool {
+pub fn belongs(run: &RunName, maps: &RunName) -> bool {
     let session = maps.session.is_none() || run.session == maps.session;
     run.subject == maps.subject && run.task == maps.task && session
 }

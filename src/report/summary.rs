@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::report::first_level::FirstLevelFigures;
 use crate::report::group::Group;
 use crate::report::session::{RunFigures, Score};
 use crate::report::sources::{Findings, Participant};
@@ -89,6 +90,12 @@ pub struct Summary {
     pub cnr: Option<f64>,
     /// In how many layers' group maps a voxel was found, corrected for all voxels of the layer; `null` without a group.
     pub group_layers_found: Option<usize>,
+    /// How many claims of the comparison are supported; `null` without one.
+    pub claims_supported: Option<usize>,
+    /// How many there are.
+    pub claims: Option<usize>,
+    /// What the first level's runs were like; `null` for maps that do not say.
+    pub first_level: Option<FirstLevelFigures>,
     /// Which program made what.
     pub versions: BTreeMap<String, String>,
 }
@@ -106,7 +113,9 @@ impl Summary {
         let facts = || findings.runs().filter_map(|run| run.facts.as_ref());
         let analyzed_as_emulated = findings.participants.iter().filter_map(|p| p.analysis.emulated);
         let emulated = facts().map(|facts| facts.emulated).chain(analyzed_as_emulated);
-        let emulated: Vec<bool> = emulated.chain(findings.groups.iter().map(|group| group.figures.emulated)).collect();
+        let brought_together = findings.groups.iter().map(|group| group.figures.emulated);
+        let compared = findings.comparison.iter().map(|comparison| comparison.figures.emulated);
+        let emulated: Vec<bool> = emulated.chain(brought_together).chain(compared).collect();
         let complete: Vec<bool> = facts().map(|facts| facts.complete).collect();
         let late: Vec<u64> = runs.iter().filter_map(|run| Some(run.flips.as_ref()?.late_frames)).collect();
         let verdicts = || runs.iter().filter_map(|run| Some(&run.trigger.as_ref()?.verdict));
@@ -116,6 +125,7 @@ impl Summary {
         let responses = |count: fn(&Score) -> u64| {
             (!scores.is_empty()).then(|| scores.iter().map(|score| count(score)).sum::<u64>())
         };
+        let statements = || findings.comparison.as_ref().map(|comparison| &comparison.figures.statements);
         let pairs = pair_count(manifest.images.len());
         let here = Provenance::here();
         let mut versions = BTreeMap::from([
@@ -161,6 +171,9 @@ impl Summary {
             recovery: recovery.map(|layers| layers.into_iter().map(|(layer, share)| (layer, share.into())).collect()),
             cnr: least(&findings.participants.iter().filter_map(|p| p.truth.as_ref()?.cnr()).collect::<Vec<_>>()),
             group_layers_found: findings.groups.first().map(Group::layers_found),
+            claims_supported: statements().map(|all| all.iter().filter(|statement| statement.supported).count()),
+            claims: statements().map(Vec::len),
+            first_level: FirstLevelFigures::of(findings),
             versions,
         }
     }

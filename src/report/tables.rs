@@ -1,10 +1,12 @@
 //! The tables of a report, each as a file of its own: plain numbers, as they were saved.
 
+use crate::report::comparison::{Comparison, Statement};
+use crate::report::first_level;
 use crate::report::group::Group;
 use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, PresentedRun};
 use crate::rsa::SecondOrder;
-use crate::study::table::cell;
+use crate::study::table::{Table, cell};
 use crate::study::{LayerFigures, PowerFigures, ViewFigures};
 
 /// How many decimals a number in a table has at most.
@@ -24,8 +26,18 @@ pub struct ReportTable {
 pub fn tables(findings: &Findings, runs: &[RunFigures]) -> Vec<ReportTable> {
     let made =
         [layers(findings), layer_similarity(findings), views(findings), power(findings), session(findings, runs)];
-    let maps = [maps(findings), recovery(findings), groups(findings)];
-    made.into_iter().chain(maps).filter(|table| !table.rows.is_empty()).collect()
+    let (header, rows) = first_level::table(findings);
+    let first_level = table("first_level", &header, rows);
+    let maps = [
+        first_level,
+        maps(findings),
+        recovery(findings),
+        groups(findings),
+        overlap_pairs(findings),
+        profiles(findings),
+    ];
+    let compared = findings.comparison.iter().flat_map(comparison);
+    made.into_iter().chain(maps).chain(compared).filter(|table| !table.rows.is_empty()).collect()
 }
 
 fn table(name: &'static str, header: &[&str], rows: Vec<Vec<String>>) -> ReportTable {
@@ -135,6 +147,36 @@ fn recovery(findings: &Findings) -> ReportTable {
         regions.map(|region| vec![p.label(), region.layer.to_string(), region.voxels.to_string(), number(region.share)])
     });
     table("recovery", &["participant", "layer", "voxels", "share"], rows.collect())
+}
+
+fn comparison(compared: &Comparison) -> [ReportTable; 3] {
+    let header = ["claim", "difference", "difference_low", "difference_high", "p", "supported"];
+    let row = |Statement { claim, difference, p, supported }: &Statement| {
+        let figures = [difference.value, difference.low, difference.high, Some(*p)];
+        std::iter::once(claim.clone()).chain(figures.map(number)).chain([supported.to_string()]).collect()
+    };
+    [
+        as_saved("comparison_overlap", &compared.overlap_table),
+        as_saved("comparison_correlation", &compared.correlation_table),
+        table("comparison_statements", &header, compared.figures.statements.iter().map(row).collect()),
+    ]
+}
+
+/// A table that another job wrote.
+fn as_saved(name: &'static str, saved: &Table) -> ReportTable {
+    let row = |row: usize| (0..saved.header().len()).map(|column| saved.text(row, column).to_owned()).collect();
+    ReportTable { name, header: saved.header().to_vec(), rows: (0..saved.len()).map(row).collect() }
+}
+
+fn overlap_pairs(findings: &Findings) -> ReportTable {
+    let header = ["group", "layer_a", "layer_b", "dice", "dice_low", "dice_high"];
+    table("group_overlap", &header, findings.groups.iter().flat_map(Group::overlap_rows).collect())
+}
+
+fn profiles(findings: &Findings) -> ReportTable {
+    let made = findings.profiles.as_ref().map(|profiles| profiles.table(findings.set.models().layers()));
+    let (header, rows) = made.unwrap_or_default();
+    table("profiles", &header, rows)
 }
 
 fn groups(findings: &Findings) -> ReportTable {

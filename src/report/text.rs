@@ -17,8 +17,13 @@ pub fn number(value: impl Into<Option<f64>>, decimals: usize) -> String {
 
 /// A correlation or the like with exactly three decimals, so that columns align.
 pub fn figure(value: impl Into<Option<f64>>) -> String {
+    fixed(value, 3)
+}
+
+/// A number with exactly so many decimals, for a column of them.
+pub fn fixed(value: impl Into<Option<f64>>, decimals: usize) -> String {
     match value.into().filter(|value| value.is_finite()) {
-        Some(value) => format!("{value:.3}").replace('-', "\u{2212}"),
+        Some(value) => format!("{value:.decimals$}").replace('-', "\u{2212}"),
         None => "–".into(),
     }
 }

@@ -159,7 +159,7 @@ pub enum DatasetType {
 }
 
 /// Names of derivatives that the standard does not have: a validator is told to pass over them, as by fMRIPrep of its own.
-const BIDSIGNORE: &str = "*_statmap.*\n*_timeseries.tsv\n*_summary.json\n*_similarity.*\n*_reliability.tsv\ngroup*\n";
+const BIDSIGNORE: &str = "*_statmap.*\n*_timeseries.*\n*_summary.json\n*_similarity.*\n*_reliability.tsv\ngroup*\n";
 
 /// Writes `dataset_description.json` into the root of a dataset, if there is none yet; with it a `README.md` where there is no
 /// README, and for a derivative a `.bidsignore`.

@@ -8,9 +8,11 @@ use crate::analyze::error::Error;
 use crate::analyze::plan::FirstLevel;
 use crate::study::table::Table;
 
-const AXES: [&str; 6] = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"];
+/// The motion parameters, as fMRIPrep names them: mm and radians.
+pub const AXES: [&str; 6] = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"];
 const ACOMPCOR: &str = "a_comp_cor_";
-const DISPLACEMENT: &str = "framewise_displacement";
+/// How far the head moved from the volume before, in mm.
+pub const DISPLACEMENT: &str = "framewise_displacement";
 
 /// How many motion parameters are taken out: the 6 of a rigid body; 12 with their differences from volume to volume; 24
 /// with the squares of those (as fMRIPrep names them, after Friston et al. 1996 and Satterthwaite et al. 2013).

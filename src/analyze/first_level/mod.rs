@@ -5,8 +5,11 @@ mod ar1;
 mod confounds;
 mod contrast;
 mod maps;
+mod motion;
 #[cfg(test)]
 mod nilearn;
+mod quality;
+mod quality_files;
 mod residuals;
 mod responses;
 mod single_trial;
@@ -20,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use confounds::{Motion, read as read_confounds};
 pub use contrast::Contrast;
 pub use maps::{units, write_contrasts};
+pub use motion::Movement;
+pub use quality::{Quality, RunQuality, Slabs};
 pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
@@ -27,6 +32,7 @@ pub use sums::VoxelRows;
 pub use trial::Trial;
 
 use crate::analyze::first_level::ar1::Ar1;
+use crate::analyze::first_level::quality::Passing;
 use crate::analyze::first_level::single_trial::Others;
 use crate::analyze::first_level::sums::{BATCH, Sums};
 use crate::analyze::plan::{Estimate, FirstLevel, NoiseModel, Signal};
@@ -43,7 +49,8 @@ pub struct Model {
     estimate: Estimate,
     signal: Signal,
     noise: NoiseModel,
-    columns: usize,
+    design: Design,
+    variance_inflation: Vec<f64>,
     volumes: usize,
     fit: Fit,
 }
@@ -69,6 +76,8 @@ pub struct Estimates {
     pub contrasts: Vec<Contrast>,
     /// The autocorrelation of the noise at each voxel, rounded to hundredths; none where it is taken to be independent.
     pub autocorrelation: Option<Vec<f64>>,
+    /// What the series itself is like.
+    pub quality: Quality,
 }
 
 impl Model {
@@ -91,7 +100,7 @@ impl Model {
         };
         let design = Design::of(plan.assumptions(), &conditions, of_no_interest, times_s);
         let factored = design.factored()?;
-        let columns = factored.columns();
+        let variance_inflation = design.variance_inflation(&factored);
         let contrasts: Vec<Vec<f64>> =
             plan.contrasts.values().map(|weights| factored.contrast(&in_order(weights, images))).collect();
         let separate = |others| single_trial::rows(plan, others, images, &trials, design.nuisance(), times_s);
@@ -107,7 +116,17 @@ impl Model {
             }
         };
         let (estimate, signal, noise) = (plan.estimate, plan.signal, plan.noise);
-        Ok(Model { trials, images: images.len(), estimate, signal, noise, columns, volumes: times_s.len(), fit })
+        Ok(Model {
+            trials,
+            images: images.len(),
+            estimate,
+            signal,
+            noise,
+            design,
+            variance_inflation,
+            volumes: times_s.len(),
+            fit,
+        })
     }
 
     /// The showings of the images, in the order of the run's events.
@@ -115,9 +134,14 @@ impl Model {
         &self.trials
     }
 
-    /// The number of columns of the design; for separate models of trials, of the design whose columns are the images.
-    pub fn columns(&self) -> usize {
-        self.columns
+    /// The design; for separate models of trials, that whose columns are the images.
+    pub fn design(&self) -> &Design {
+        &self.design
+    }
+
+    /// The variance inflation factor of each image's column, or of each trial's where all trials are in one model.
+    pub fn variance_inflation(&self) -> &[f64] {
+        &self.variance_inflation
     }
 
     /// Whether each trial has a response of its own.
@@ -125,28 +149,29 @@ impl Model {
         self.estimate != Estimate::Image
     }
 
-    /// Estimates what the plan asks for, reading the series once; each volume is smoothed as it comes, if it is to be.
-    pub fn estimate(&self, series: SeriesReader, smoothing: Option<&Smoothing>) -> Result<Estimates, brain::Error> {
+    /// Estimates what the plan asks for, reading the series once; each volume is smoothed as it comes, if it is to be. `slabs` are
+    /// those of the series' mask.
+    pub fn estimate(
+        &self,
+        series: SeriesReader,
+        smoothing: Option<&Smoothing>,
+        slabs: &Slabs,
+    ) -> Result<Estimates, brain::Error> {
         assert_eq!(series.volumes(), self.volumes, "a series of the model's volumes");
+        let source = Source { series, smoothing, slabs };
         match &self.fit {
-            Fit::Rows(rows) => self.by_rows(rows, series, smoothing),
-            Fit::OnBasis { factored, estimates, contrasts } => {
-                self.on_basis(factored, estimates, contrasts, series, smoothing)
-            }
+            Fit::Rows(rows) => self.by_rows(rows, source),
+            Fit::OnBasis { factored, estimates, contrasts } => self.on_basis(factored, estimates, contrasts, source),
         }
     }
 
-    fn by_rows(
-        &self,
-        rows: &[Vec<f64>],
-        series: SeriesReader,
-        smoothing: Option<&Smoothing>,
-    ) -> Result<Estimates, brain::Error> {
+    fn by_rows(&self, rows: &[Vec<f64>], source: Source) -> Result<Estimates, brain::Error> {
         let mut rows = rows.to_vec();
         if self.signal == Signal::Percent {
             rows.push(vec![1.0 / self.volumes as f64; self.volumes]);
         }
-        let sums = summed(&rows, series, smoothing, false)?;
+        let (sums, passing) = summed(&rows, source, false)?;
+        let quality = Quality::of(&sums, passing);
         let mut usable = sums.usable();
         let mut responses = sums.products();
         if self.signal == Signal::Percent {
@@ -154,7 +179,7 @@ impl Model {
             usable.iter_mut().zip(means).for_each(|(usable, mean)| *usable &= mean > 0.0);
             responses.in_percent_of_last();
         }
-        Ok(Estimates { usable, responses, contrasts: Vec::new(), autocorrelation: None })
+        Ok(Estimates { usable, responses, contrasts: Vec::new(), autocorrelation: None, quality })
     }
 
     fn on_basis(
@@ -162,12 +187,11 @@ impl Model {
         factored: &Factored,
         estimates: &[Vec<f64>],
         contrasts: &[Vec<f64>],
-        series: SeriesReader,
-        smoothing: Option<&Smoothing>,
+        source: Source,
     ) -> Result<Estimates, brain::Error> {
         let ar1 = (self.noise == NoiseModel::Ar1).then(|| Ar1::new(factored.vectors()));
         let rows = ar1.as_ref().map_or(factored.vectors().to_vec(), Ar1::rows);
-        let sums = summed(&rows, series, smoothing, ar1.is_some())?;
+        let (sums, passing) = summed(&rows, source, ar1.is_some())?;
         let mut usable = sums.usable();
         let scales: Vec<f64> = (0..usable.len())
             .map(|voxel| match self.signal {
@@ -185,8 +209,8 @@ impl Model {
             ar1.iter().flat_map(|ar1| found.iter().map(|&r| (r, ar1.whitened(r)))).collect();
         let whitened_at = |voxel: usize| hundredths.as_ref().map(|all| &whitened[&all[voxel]]);
 
-        let dof = (self.volumes - self.columns) as f64;
         let count = factored.columns();
+        let dof = (self.volumes - count) as f64;
         let mut found = VoxelRows::zeros(estimates.len() + 2 * contrasts.len(), usable.len());
         found.fill(|voxel, found| {
             let (coefficients, squares) = match whitened_at(voxel) {
@@ -215,7 +239,8 @@ impl Model {
         };
         let contrasts = (0..contrasts.len()).map(contrast).collect();
         let autocorrelation = hundredths.map(|all| all.into_iter().map(|r| f64::from(r) / 100.0).collect());
-        Ok(Estimates { usable, responses: found, contrasts, autocorrelation })
+        let quality = Quality::of(&sums, passing);
+        Ok(Estimates { usable, responses: found, contrasts, autocorrelation, quality })
     }
 
     /// A voxel's mean over the run: the first vector of the basis is the constant's.
@@ -244,14 +269,18 @@ fn in_order(weights: &BTreeMap<String, f64>, images: &[String]) -> Vec<f64> {
     images.iter().map(|image| weights.get(image).copied().unwrap_or(0.0)).collect()
 }
 
+/// A series, and what becomes of its volumes as they come.
+struct Source<'a> {
+    series: SeriesReader,
+    smoothing: Option<&'a Smoothing>,
+    slabs: &'a Slabs,
+}
+
 /// The sums over a series, read once. The next volumes are read while the sums are taken of those before.
-fn summed(
-    rows: &[Vec<f64>],
-    mut series: SeriesReader,
-    smoothing: Option<&Smoothing>,
-    with_lag: bool,
-) -> Result<Sums, brain::Error> {
+fn summed<'a>(rows: &[Vec<f64>], source: Source<'a>, with_lag: bool) -> Result<(Sums, Passing<'a>), brain::Error> {
+    let Source { mut series, smoothing, slabs } = source;
     let mut sums = Sums::new(rows, series.voxels(), with_lag);
+    let mut passing = Passing::new(slabs, series.volumes());
     let (mut now, mut next) = (Vec::new(), Vec::new());
     series.read(BATCH, &mut now)?;
     while !now.is_empty() {
@@ -261,12 +290,13 @@ fn summed(
                 smoothing.apply(&mut now);
             }
             sums.add(&now);
+            passing.add(&now);
         };
         let (read, ()) = rayon::join(|| series.read(BATCH, &mut next), take);
         read?;
         std::mem::swap(&mut now, &mut next);
     }
-    Ok(sums)
+    Ok((sums, passing))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::analyze::error::Error;
 use crate::analyze::first_level::contrast::Contrast;
-use crate::analyze::first_level::maps;
+use crate::analyze::first_level::quality::{RunQuality, Slabs};
 use crate::analyze::first_level::smoothing::Smoothing;
+use crate::analyze::first_level::{maps, quality_files};
 use crate::analyze::plan::Plan;
 use crate::analyze::sources::Participant;
 use crate::brain::Mask;
@@ -22,10 +23,13 @@ pub struct Responses {
     pub runs: Vec<Vec<f64>>,
     /// The contrasts of the plan over all runs, in the order of their names.
     pub contrasts: Vec<Contrast>,
+    /// Each run in figures.
+    pub quality: Vec<RunQuality>,
 }
 
 impl Responses {
-    /// Estimates all runs. Responses to single trials are written into `folder`, where the plan has them.
+    /// Estimates all runs. What each run's series and design are like is written into `folder`, with the responses to single
+    /// trials where the plan has them.
     pub fn estimate(
         participant: &Participant,
         plan: &Plan,
@@ -35,11 +39,15 @@ impl Responses {
     ) -> Result<Responses, Error> {
         let mask = &participant.mask;
         let mut usable = vec![true; mask.len()];
-        let (mut runs, mut contrasts) = (Vec::new(), vec![Vec::new(); plan.first_level.contrasts.len()]);
+        let (mut runs, mut quality) = (Vec::new(), Vec::new());
+        let mut contrasts = vec![Vec::new(); plan.first_level.contrasts.len()];
+        let slabs = Slabs::of(mask);
         let smoothing = plan.first_level.smoothing_fwhm_mm.map(|fwhm_mm| Smoothing::new(mask, fwhm_mm));
         let stage = progress.stage("first level", participant.runs.len() as u64);
         for run in &participant.runs {
-            let estimates = run.model.estimate(SeriesReader::open(&run.bold, mask, &run.mask)?, smoothing.as_ref())?;
+            let series = SeriesReader::open(&run.bold, mask, &run.mask)?;
+            let estimates = run.model.estimate(series, smoothing.as_ref(), &slabs)?;
+            quality.push(quality_files::write(folder, run, plan, mask, images, &slabs, &estimates.quality)?);
             usable.iter_mut().zip(&estimates.usable).for_each(|(usable, here)| *usable &= here);
             if run.model.is_of_trials() {
                 maps::write_trials(folder, run, plan, mask, images, &estimates)?;
@@ -63,6 +71,7 @@ impl Responses {
             mask: Mask::new(mask.grid().clone(), voxels),
             runs: runs.into_iter().map(at_kept).collect(),
             contrasts: contrasts.iter().map(|runs| Contrast::over_runs(runs).at(&kept)).collect(),
+            quality,
         })
     }
 

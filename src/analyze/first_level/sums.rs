@@ -43,12 +43,14 @@ pub struct Sums {
     more: Vec<More>,
 }
 
-/// Per voxel: the value that deviations are taken from, the deviation in the volume before, the sums of squares and of the
-/// products with the volume before.
+/// Per voxel: the value that deviations are taken from, the deviation in the volume before, the sums of the deviations, of their
+/// products with the time from the middle of the run, of their squares, and of the products with the volume before.
 #[derive(Clone, Copy, Default)]
 struct More {
     reference: Block,
     before: Block,
+    total: Block,
+    trend: Block,
     squares: Block,
     lagged: Block,
 }
@@ -160,6 +162,22 @@ impl Sums {
         self.more[voxel / LANES].lagged[voxel % LANES]
     }
 
+    /// The temporal signal-to-noise ratio of a voxel: its mean over the SD (divided by the number of volumes) of what a line in time
+    /// leaves of it; NaN where that is nothing, or no number.
+    pub fn temporal_snr(&self, voxel: usize) -> f64 {
+        let (more, lane) = (&self.more[voxel / LANES], voxel % LANES);
+        let (volumes, [total, trend, squares]) =
+            (self.volumes as f64, [more.total, more.trend, more.squares].map(|block| block[lane]));
+        let times = volumes * (volumes * volumes - 1.0) / 12.0;
+        let left = squares - total * total / volumes - trend * trend / times;
+        // What rounding makes of a line is no noise.
+        if left > squares * 1e-12 {
+            (more.reference[lane] + total / volumes) / (left / volumes).sqrt()
+        } else {
+            f64::NAN
+        }
+    }
+
     /// For each voxel whether its time course can be used: finite throughout and not constant.
     pub fn usable(&self) -> Vec<bool> {
         (0..self.sums.voxels).map(|voxel| self.squares(voxel).is_finite() && self.squares(voxel) > 0.0).collect()
@@ -226,9 +244,13 @@ fn add_block_inner<const _WIDE: bool>(
         }
         more.reference = more.reference.map(|sum| sum / batch.count as f64);
     }
-    for value in values.iter_mut() {
+    let middle = (batch.volumes as f64 - 1.0) / 2.0;
+    for (t, value) in values.iter_mut().enumerate() {
+        let time = (batch.first + t) as f64 - middle;
         value.iter_mut().zip(&more.reference).for_each(|(value, reference)| *value -= reference);
         more.squares.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += value * value);
+        more.total.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += value);
+        more.trend.iter_mut().zip(&*value).for_each(|(sum, value)| *sum += time * value);
     }
     if batch.with_lag {
         for value in values.iter() {
@@ -297,6 +319,22 @@ mod tests {
     }
 
     #[test]
+    fn temporal_snr_is_the_mean_over_the_sd_that_a_line_leaves() {
+        // 1000 + 3 t, and 5 more or less: mean 1004.5 and SD 5. A line alone, a constant, and a gap have none.
+        let apart = [5.0, -5.0, -5.0, 5.0];
+        let series: Vec<f32> = (0..4)
+            .flat_map(|t| {
+                let line = 1000.0 + 3.0 * t as f32;
+                [line + apart[t], line, 7.0, if t == 2 { f32::NAN } else { line + apart[t] }]
+            })
+            .collect();
+        let mut found = Sums::new(&[vec![1.0; 4]], 4, false);
+        found.add(&series);
+        assert!((found.temporal_snr(0) - 1004.5 / 5.0).abs() < 1e-9, "{}", found.temporal_snr(0));
+        assert!((1..4).all(|voxel| found.temporal_snr(voxel).is_nan()));
+    }
+
+    #[test]
     fn all_instructions_give_the_same_bits() {
         let (voxels, rows) = (LANES, rows(9));
         let series = noise(VOLUMES * voxels, 2);
@@ -310,7 +348,8 @@ mod tests {
         }
         let bits = |blocks: &[Block]| blocks.as_flattened().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&quick.sums.blocks), bits(&plain.sums.blocks));
-        assert_eq!(bits(&[quick.more[0].squares]), bits(&[plain.more[0].squares]));
+        let sums = |more: &More| [more.squares, more.total, more.trend];
+        assert_eq!(bits(&sums(&quick.more[0])), bits(&sums(&plain.more[0])));
     }
 
     #[test]
