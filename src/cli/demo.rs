@@ -109,7 +109,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             image_set: place.images.clone(),
             bids: place.bids.clone(),
             maps: place.maps.clone(),
+            derivatives: None,
             natural: None,
+            viewer: true,
         };
         report::run(&sources, &arguments.out)?;
         Ok(())

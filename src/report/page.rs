@@ -16,6 +16,7 @@ use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, outline, percent, similarity};
+use crate::report::viewer::{self, Viewer};
 use crate::rsa::{SecondOrder, SimilarityMatrix};
 use crate::study::{Fault, ImageRecord, Layer, PowerFigures, Predictor, SelectionRecord, TriggerFacts, Weights, file};
 
@@ -47,6 +48,7 @@ struct Page {
     runs: Vec<RunPage>,
     participants: Vec<ParticipantPage>,
     groups: Vec<GroupPage>,
+    viewer: Viewer,
     methods: Vec<String>,
     references: Vec<&'static str>,
     facts: Vec<[String; 2]>,
@@ -168,12 +170,16 @@ pub struct Rendered {
 }
 
 /// Puts the page together.
-pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Result<Rendered, Error> {
+pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary, viewer: bool) -> Result<Rendered, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("report.html", TEMPLATE)?;
-    let page = Page::of(findings, runs, summary)?;
+    environment.add_template("viewer.html", viewer::TEMPLATE)?;
+    let mut page = Page::of(findings, runs, summary)?;
+    if viewer {
+        page.viewer = Viewer::of(findings);
+    }
     let html = environment.get_template("report.html")?.render(Serde(&page))?;
     Ok(Rendered { html, figures: page.figures() })
 }
@@ -210,7 +216,12 @@ impl Page {
             }),
             runs: presented.iter().enumerate().map(|(k, (run, figures))| run_page(k, run, figures, findings)).collect(),
             participants: participants(findings, &colors),
-            groups: findings.groups.iter().map(|group| group.page(layers, &colors)).collect(),
+            groups: findings
+                .groups
+                .iter()
+                .map(|group| group.page(layers, &colors, findings.anatomy_of(group)))
+                .collect(),
+            viewer: Viewer::LeftOut,
             methods: written.paragraphs,
             references: written.references,
             facts: facts(findings, summary),
@@ -661,6 +672,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     let layers = findings.set.models().layers();
     let analysis = &p.analysis;
     let view = AxialView::new(p.grid.dims, p.grid.affine);
+    let over = view.clone().over(p.anatomy.as_ref().map(|anatomy| &anatomy.on_maps[..]));
     let values = p.similarities.iter().flat_map(|map| &map.values).map(|&value| f64::from(value));
     let scale = Scale::holding(values);
     let voxels = p.mask.iter().filter(|&&inside| inside).count();
@@ -680,7 +692,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
         &format!("layer-map-{}", k + 1),
         &format!("Layer map of {name}"),
         "For each voxel the layer whose RSM is most similar to that of the searchlight.",
-        &view,
+        &over,
         &p.mask,
         SLICES,
         &rows,

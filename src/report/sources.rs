@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::brain::{self, Grid, nifti_file};
+use crate::report::anatomy::Anatomy;
 use crate::report::error::Error;
 use crate::report::group::Group;
 use crate::study::bids::{self, RunName};
@@ -29,8 +30,12 @@ pub struct Sources {
     pub bids: PathBuf,
     /// The output folder of `layerprint analyze`.
     pub maps: PathBuf,
+    /// The preprocessed data, for the anatomy that maps are drawn over; `derivatives/fmriprep` below the dataset if `None`.
+    pub derivatives: Option<PathBuf>,
     /// A folder with the `layer_similarity_pearson.tsv` of natural images; that of 16 photographs if `None`.
     pub natural: Option<PathBuf>,
+    /// Whether the page gets an interactive viewer of the maps.
+    pub viewer: bool,
 }
 
 /// Everything that a report shows.
@@ -67,6 +72,8 @@ pub struct Participant {
     pub grid: Grid,
     /// The voxels analyzed.
     pub mask: Vec<bool>,
+    /// What the maps are drawn over, where it was found.
+    pub anatomy: Option<Anatomy>,
     /// The similarity map of each layer of the set.
     pub similarities: Vec<LayerMap>,
     /// For each voxel the best layer: its place in the set.
@@ -166,7 +173,7 @@ impl Findings {
         let natural = Natural::read(sources.natural.as_deref(), set.models().layers())?;
         let mut participants = Vec::new();
         for summary in summaries(&sources.maps)? {
-            participants.push(Participant::read(&summary, &sources.bids, &set)?);
+            participants.push(Participant::read(&summary, sources, &set)?);
         }
         if participants.is_empty() {
             return Err(Error::NoMaps(sources.maps.clone()));
@@ -175,6 +182,11 @@ impl Findings {
         let maps_made_by = made_by(&sources.maps).or(version.map(|version| format!("layerprint {version}")));
         let groups = Group::read_all(&sources.maps, &set)?;
         Ok(Findings { set, natural, participants, groups, maps_made_by })
+    }
+
+    /// What the maps of a group are drawn over: the anatomy of the first participant whose maps are on the same grid.
+    pub fn anatomy_of(&self, group: &Group) -> Option<&Anatomy> {
+        self.participants.iter().filter(|p| p.grid.matches(&group.grid)).find_map(|p| p.anatomy.as_ref())
     }
 
     /// The runs of all participants.
@@ -231,7 +243,8 @@ impl Participant {
         self.name.to_string()
     }
 
-    fn read(summary: &Path, bids: &Path, set: &ImageSet) -> Result<Participant, Error> {
+    fn read(summary: &Path, sources: &Sources, set: &ImageSet) -> Result<Participant, Error> {
+        let bids = &sources.bids;
         let analysis_text: Value = file::read_json(summary)?;
         let analysis: Analysis = file::read_json(summary)?;
         if let Some(found) = &analysis.image_set_sha256 {
@@ -278,13 +291,17 @@ impl Participant {
             }
         };
         let runs = runs(bids, &name, set)?;
-        let inside = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
+        let inside: Vec<bool> = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
+        let derivatives = sources.derivatives.clone().unwrap_or_else(|| bids.join("derivatives/fmriprep"));
+        let space = ["space", "res"].map(|key| analysis_text["plan"][key].as_str());
+        let anatomy = Anatomy::read(&derivatives, &name, space, &mask.grid, &inside)?;
         Ok(Participant {
             name,
             analysis,
             analysis_text,
             grid: mask.grid,
             mask: inside,
+            anatomy,
             similarities,
             best,
             truth,
@@ -353,7 +370,7 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
 
 /// Whether a run is one of those whose maps are shown: of the same task and participant, and of the same session where
 /// the maps are of one.
-fn belongs(run: &RunName, maps: &RunName) -> bool {
+pub fn belongs(run: &RunName, maps: &RunName) -> bool {
     let session = maps.session.is_none() || run.session == maps.session;
     run.subject == maps.subject && run.task == maps.task && session
 }
