@@ -1,6 +1,7 @@
 //! Where voxels lie.
 
 use std::fmt;
+use std::ops::Range;
 
 /// How far two affines may differ in any element and still be one grid, in mm: headers hold them in single precision.
 const SAME_MM: f64 = 1e-3;
@@ -53,6 +54,46 @@ impl Grid {
         [0, 1, 2].map(|axis| self.affine.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt())
     }
 
+    /// The smallest box that holds some voxels, given by their flat indices; `None` where there are none.
+    pub fn bounds(&self, voxels: impl IntoIterator<Item = usize>) -> Option<[Range<usize>; 3]> {
+        let boxed = |index| self.voxel(index).map(|place| place..place + 1);
+        voxels
+            .into_iter()
+            .map(boxed)
+            .reduce(|a, b| [0, 1, 2].map(|axis| a[axis].start.min(b[axis].start)..a[axis].end.max(b[axis].end)))
+    }
+
+    /// The part of this grid inside a box, and the flat indices that its voxels have here.
+    pub fn part(&self, bounds: &[Range<usize>; 3]) -> (Grid, Vec<usize>) {
+        let from = bounds.each_ref().map(|range| range.start);
+        let part = self.from(from.map(|place| place as f64), bounds.each_ref().map(Range::len), [1.0; 3]);
+        let here = |index| {
+            let voxel = part.voxel(index);
+            self.index([0, 1, 2].map(|axis| from[axis] + voxel[axis]))
+        };
+        let indices = (0..part.len()).map(here).collect();
+        (part, indices)
+    }
+
+    /// A grid of isotropic voxels along the same axes that reaches so far beyond a box of this one on every side.
+    pub fn isotropic_around(&self, bounds: &[Range<usize>; 3], margin_mm: f64, voxel_mm: f64) -> Grid {
+        let sizes = self.voxel_size_mm();
+        let margin = sizes.map(|mm| margin_mm / mm);
+        let steps = sizes.map(|mm| voxel_mm / mm);
+        let from = [0, 1, 2].map(|axis| bounds[axis].start as f64 - margin[axis]);
+        let to = [0, 1, 2].map(|axis| bounds[axis].end as f64 - 1.0 + margin[axis]);
+        self.from(from, [0, 1, 2].map(|axis| ((to[axis] - from[axis]) / steps[axis]).round() as usize + 1), steps)
+    }
+
+    /// A grid along the same axes whose first voxel lies at a place of this one and whose steps are so many of its voxels.
+    fn from(&self, place: [f64; 3], dims: [usize; 3], steps: [f64; 3]) -> Grid {
+        let row = |row: [f64; 4]| {
+            let origin = (0..3).map(|axis| row[axis] * place[axis]).sum::<f64>() + row[3];
+            [row[0] * steps[0], row[1] * steps[1], row[2] * steps[2], origin]
+        };
+        Grid { dims, affine: self.affine.map(row) }
+    }
+
     /// Whether two grids have the same voxels at the same places.
     pub fn matches(&self, other: &Grid) -> bool {
         let near = |a: &[f64; 4], b: &[f64; 4]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= SAME_MM);
@@ -92,6 +133,30 @@ mod tests {
         assert!(grid.voxel_size_mm().iter().all(|mm| (mm - 3.0).abs() < 1e-12));
         assert_eq!(grid.position_mm([1, 0, 1]), [87.0, -11.8, 7.4]);
         assert_eq!(grid.step_mm([1, 0, 1]), [-3.0, -1.8, 2.4]);
+    }
+
+    #[test]
+    fn a_part_has_its_voxels_where_they_were() {
+        let grid = oblique();
+        let bounds = grid.bounds([grid.index([1, 4, 2]), grid.index([2, 2, 2])]).unwrap();
+        assert_eq!(bounds, [1..3, 2..5, 2..3]);
+        let (part, indices) = grid.part(&bounds);
+        assert_eq!((part.dims, indices.len()), ([2, 3, 1], 6));
+        for (index, &there) in indices.iter().enumerate() {
+            let [here, there] = [part.position_mm(part.voxel(index)), grid.position_mm(grid.voxel(there))];
+            assert!(here.iter().zip(there).all(|(a, b)| (a - b).abs() < 1e-12));
+        }
+        assert_eq!(grid.bounds([]), None);
+    }
+
+    #[test]
+    fn an_isotropic_grid_reaches_beyond_the_box_along_the_same_axes() {
+        let around = oblique().isotropic_around(&[1..3, 2..5, 2..3], 3.0, 1.5);
+        assert_eq!(around.dims, [7, 9, 5]);
+        assert!(around.voxel_size_mm().iter().all(|mm| (mm - 1.5).abs() < 1e-12));
+        // One voxel of 3 mm before the box along every axis.
+        let corner = oblique().position_mm([0, 1, 1]);
+        assert!(around.position_mm([0; 3]).iter().zip(corner).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Values at voxels.
 
+use nalgebra::{Matrix3, Vector3};
+
 use crate::brain::grid::Grid;
 
 /// One value for each voxel of a grid, in the order of its flat indices.
@@ -27,6 +29,50 @@ pub struct Series {
     pub volumes: usize,
     /// Volume after volume, in each the voxels of the mask in its order: `data[t * mask.len() + v]`.
     pub data: Vec<f32>,
+}
+
+impl Volume {
+    /// The values at the voxels of another grid, by trilinear interpolation in space; 0 beyond the outermost voxels, and
+    /// where a voxel needed is not finite.
+    pub fn resampled(&self, grid: &Grid) -> Volume {
+        let (linear, origin) = affine_parts(&self.grid);
+        let to_voxels = linear.try_inverse().expect("the affine of a grid spans space");
+        let value = |index: usize| {
+            let place = to_voxels * (Vector3::from(grid.position_mm(grid.voxel(index))) - origin);
+            self.interpolated(place.into()).filter(|value| value.is_finite()).unwrap_or(0.0)
+        };
+        Volume { grid: grid.clone(), data: (0..grid.len()).map(value).collect() }
+    }
+
+    /// The value at a place between voxels; `None` beyond the outermost ones.
+    fn interpolated(&self, place: [f64; 3]) -> Option<f32> {
+        let (mut low, mut part) = ([0; 3], [0.0; 3]);
+        for axis in 0..3 {
+            let last = self.grid.dims[axis] as f64 - 1.0;
+            // Places that only rounding puts outside count as inside.
+            if !(-1e-6..=last + 1e-6).contains(&place[axis]) {
+                return None;
+            }
+            let at = place[axis].clamp(0.0, last);
+            low[axis] = at.floor() as usize;
+            part[axis] = at - at.floor();
+        }
+        let mut sum = 0.0;
+        for corner in 0..8 {
+            let upper = [0, 1, 2].map(|axis| corner >> axis & 1);
+            let weight: f64 = (0..3).map(|a| if upper[a] == 1 { part[a] } else { 1.0 - part[a] }).product();
+            // A corner without weight may lie outside.
+            if weight > 0.0 {
+                sum += weight * f64::from(self.data[self.grid.index([0, 1, 2].map(|axis| low[axis] + upper[axis]))]);
+            }
+        }
+        Some(sum as f32)
+    }
+}
+
+fn affine_parts(grid: &Grid) -> (Matrix3<f64>, Vector3<f64>) {
+    let linear = Matrix3::from_fn(|row, column| grid.affine[row][column]);
+    (linear, Vector3::from_fn(|row, _| grid.affine[row][3]))
 }
 
 impl Mask {
@@ -100,6 +146,38 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where each voxel lies to the right, in mm.
+    fn positions(grid: Grid) -> Volume {
+        let data = (0..grid.len()).map(|index| grid.position_mm(grid.voxel(index))[0] as f32).collect();
+        Volume { grid, data }
+    }
+
+    #[test]
+    fn a_resampled_volume_has_its_values_where_they_were_in_space() {
+        // x to the left on disk against an oblique grid inside it.
+        let flipped = positions(Grid {
+            dims: [9, 9, 9],
+            affine: [[-2.0, 0.0, 0.0, 8.0], [0.0, 2.0, 0.0, -8.0], [0.0, 0.0, 2.0, -8.0]],
+        });
+        let oblique = positions(Grid {
+            dims: [3, 3, 3],
+            affine: [[1.2, -0.9, 0.0, -1.0], [0.9, 1.2, 0.0, 0.5], [0.0, 0.0, 1.5, -3.0]],
+        });
+        let found = flipped.resampled(&oblique.grid);
+        assert!(found.data.iter().zip(&oblique.data).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert_eq!(flipped.resampled(&flipped.grid), flipped);
+    }
+
+    #[test]
+    fn what_lies_outside_or_is_not_finite_is_0_in_a_resampled_volume() {
+        let unit = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let line = Volume { grid: Grid { dims: [3, 1, 1], affine: unit }, data: vec![4.0, 6.0, f32::NAN] };
+        let mut halves = unit;
+        (halves[0][0], halves[0][3]) = (0.5, -0.5);
+        let found = line.resampled(&Grid { dims: [6, 1, 1], affine: halves });
+        assert_eq!(found.data, [0.0, 4.0, 5.0, 6.0, 0.0, 0.0]);
+    }
 
     #[test]
     fn filling_and_picking_are_inverse() {

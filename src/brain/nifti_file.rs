@@ -136,6 +136,18 @@ pub fn write_labels(path: &Path, grid: &Grid, labels: &[i16]) -> Result<(), Erro
     write_image(path, &header, |sink| labels.iter().try_for_each(|label| sink.write_all(&label.to_le_bytes())))
 }
 
+/// The compressed file, as bytes, of whole numbers of steps, one for each voxel of the grid: a voxel's value is its number
+/// times the step. Compressed as far as it goes.
+pub fn encode_steps(grid: &Grid, steps: &[i16], step: f64) -> Vec<u8> {
+    assert_eq!(steps.len(), grid.len(), "one number for each voxel");
+    let mut header = header_for(grid, &[], None, NiftiType::Int16);
+    (header.scl_slope, header.scl_inter) = (step as f32, 0.0);
+    let mut bytes = header_bytes(&header);
+    bytes.extend(steps.iter().flat_map(|number| number.to_le_bytes()));
+    let mut sink = GzEncoder::new(Vec::new(), Compression::best());
+    sink.write_all(&bytes).and_then(|()| sink.finish()).expect("memory takes what is written to it")
+}
+
 /// Writes a series as a four-dimensional float32 image, with `outside` at the voxels that are not in the mask.
 pub fn write_series(path: &Path, mask: &Mask, series: &Series, outside: f32) -> Result<(), Error> {
     let header = header_for(mask.grid(), &[series.volumes], series.tr_s, NiftiType::Float32);
@@ -634,6 +646,15 @@ mod tests {
             let message = read_bytes(&with(at, new)).unwrap_err().to_string();
             assert!(message.contains(expected), "byte {at}: {message}");
         }
+    }
+
+    #[test]
+    fn encoded_steps_are_a_file_with_their_values() {
+        let grid = coordinates().grid;
+        let steps: Vec<i16> = (0..grid.len() as i16).map(|number| number - 30).collect();
+        let read = read_bytes(&encode_steps(&grid, &steps, 0.25)).unwrap();
+        assert!(read.grid.matches(&grid));
+        assert!(read.data.iter().zip(steps).all(|(value, number)| *value == 0.25 * f32::from(number)));
     }
 
     #[test]

@@ -109,9 +109,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             image_set: place.images.clone(),
             bids: place.bids.clone(),
             maps: place.maps.clone(),
+            derivatives: None,
             natural: None,
             comparison: None,
             regions: None,
+            viewer: true,
         };
         report::run(&sources, &arguments.out)?;
         Ok(())

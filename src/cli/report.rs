@@ -16,6 +16,9 @@ pub struct Arguments {
     /// Output folder of `layerprint analyze`.
     #[arg(long, value_name = "OUTPUT_DIR")]
     maps: PathBuf,
+    /// Preprocessed data, in whose T1w images or functional references the maps are shown [default: BIDS_DIR/derivatives/fmriprep].
+    #[arg(long, value_name = "DIR")]
+    derivatives: Option<PathBuf>,
     /// Folder for report.html, summary.json and report_figures/; made where it is missing, and never overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -28,14 +31,19 @@ pub struct Arguments {
     /// Output folder of `layerprint analyze --regions`, for the layers' profiles of an atlas [default: planted regions].
     #[arg(long, value_name = "FOLDER")]
     regions: Option<PathBuf>,
+    /// Leave out the interactive viewer of the maps, and with it most of the page's size.
+    #[arg(long)]
+    no_viewer: bool,
     /// Print the figures of the summary as JSON instead of the page's path.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { images, bids, maps, out, natural, comparison, regions, json } = arguments;
-    let summary = report::run(&Sources { image_set: images, bids, maps, natural, comparison, regions }, &out)?;
+    let Arguments { images, bids, maps, derivatives, out, natural, comparison, regions, no_viewer, json } = arguments;
+    let viewer = !no_viewer;
+    let sources = Sources { image_set: images, bids, maps, derivatives, natural, comparison, regions, viewer };
+    let summary = report::run(&sources, &out)?;
     if json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {

@@ -27,9 +27,11 @@ pub struct AxialView {
     affine: [[f64; 4]; 3],
     /// For x, y and z of the world: the voxel axis that runs along it, and whether against it.
     axes: [(usize, bool); 3],
+    /// A grey value for each voxel, seen wherever nothing is painted over it.
+    underlay: Option<Vec<u8>>,
 }
 
-/// The colour of a voxel, given its index with x fastest; `None` leaves it white.
+/// The colour of a voxel, given its index with x fastest; `None` leaves it white, or as grey as what it is drawn over.
 pub type Paint<'a> = Box<dyn Fn(usize) -> Option<Rgb> + 'a>;
 
 /// A row of slices.
@@ -51,7 +53,19 @@ impl AxialView {
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let fit = |order: &[usize; 3]| (0..3).map(|world| along(world, order[world])).sum::<f64>();
         let order = orders.into_iter().max_by(|a, b| fit(a).total_cmp(&fit(b)).then(b.cmp(a))).expect("six orders");
-        AxialView { dims, affine, axes: [0, 1, 2].map(|world| (order[world], affine[world][order[world]] < 0.0)) }
+        let axes = [0, 1, 2].map(|world| (order[world], affine[world][order[world]] < 0.0));
+        AxialView { dims, affine, axes, underlay: None }
+    }
+
+    /// The same over an image of grey values, one for each voxel, 0 black; over white where there is none.
+    pub fn over(self, underlay: Option<&[u8]>) -> AxialView {
+        let voxels: usize = self.dims.iter().product();
+        assert!(underlay.is_none_or(|grey| grey.len() == voxels), "a grey value for each voxel");
+        AxialView { underlay: underlay.map(<[u8]>::to_vec), ..self }
+    }
+
+    fn grey(&self, voxel: usize) -> Option<Rgb> {
+        self.underlay.as_ref().map(|grey| Rgb([grey[voxel]; 3]))
     }
 
     /// Columns, rows and slices.
@@ -191,9 +205,10 @@ impl Cut {
             for y in 0..self.rows {
                 for x in 0..self.columns {
                     let voxel = view.index(self.left + x, self.top + y, slice);
-                    if let Some(Rgb([r, g, b])) = mask[voxel].then(|| (row.paint)(voxel)).flatten() {
+                    let painted = mask[voxel].then(|| (row.paint)(voxel)).flatten();
+                    if let Some(color) = painted.or_else(|| view.grey(voxel)) {
                         let at = (y * width + k * (self.columns + GAP) + x) * 4;
-                        pixels[at..at + 4].copy_from_slice(&[r, g, b, 255]);
+                        pixels[at..at + 4].copy_from_slice(&color.opaque());
                     }
                 }
             }
@@ -298,6 +313,20 @@ mod tests {
         let paint = |voxel: usize| Some(Rgb([voxel as u8, 0, 0]));
         let row = Row { label: "x".into(), note: String::new(), paint: Box::new(paint) };
         assert_eq!(cut.picture(&view, &mask, &[1], &row), [21, 0, 0, 255, 22, 0, 0, 255]);
+    }
+
+    #[test]
+    fn the_underlay_shows_where_nothing_is_painted_and_outside_the_mask() {
+        let unit = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let mask = [true, false, true];
+        let paint = |voxel: usize| (voxel == 0).then_some(Rgb([200, 0, 0]));
+        let row = Row { label: "x".into(), note: String::new(), paint: Box::new(paint) };
+        let pixels = |underlay: Option<&[u8]>| {
+            let view = AxialView::new([3, 1, 1], unit).over(underlay);
+            Cut::around(&view, &mask).unwrap().picture(&view, &mask, &[0], &row)
+        };
+        assert_eq!(pixels(Some(&[10, 20, 30])), [200, 0, 0, 255, 20, 20, 20, 255, 30, 30, 30, 255]);
+        assert_eq!(pixels(None), [200, 0, 0, 255, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

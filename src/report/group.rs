@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::brain::{self, Grid, nifti_file};
 use crate::figures::{AxialView, Cells, Interval, LayerColors, Row, Scale, color_bar, heatmap, intervals, mosaic};
+use crate::report::anatomy::Anatomy;
 use crate::report::error::Error;
 use crate::report::estimate::{Estimate, OF_NO_LAYER, shares};
-use crate::report::sources::{indices, name_of, same_set};
+use crate::report::sources::{LayerMap, indices, name_of, same_set};
 use crate::report::text::{counted, figure, number};
 use crate::study::table::{Table, cell};
 use crate::study::{self, ImageSet, Layer, file};
@@ -28,14 +29,18 @@ pub struct Group {
     pub plan: Value,
     /// Below which p a voxel counts as found.
     alpha: f64,
-    grid: Grid,
-    mask: Vec<bool>,
+    /// Where the voxels lie.
+    pub grid: Grid,
+    /// The voxels analyzed.
+    pub mask: Vec<bool>,
+    /// The t map of each layer that has one, with the layer's place in the set.
+    pub t: Vec<LayerMap>,
     /// For each voxel the layer with the largest mean: its place in the set.
-    best: Vec<Option<usize>>,
+    pub best: Vec<Option<usize>>,
     /// For each voxel the p of its best layer being better than every other one, over voxels and pairs of layers.
     best_p: Vec<f32>,
     /// For each voxel the centre of gravity over layers, from 1.
-    gradient: Vec<f32>,
+    pub gradient: Vec<f32>,
     /// Dice's overlap, layer by layer; `None` where the plan did not ask for it. NaN where both maps are empty.
     dice: Option<Vec<Vec<f64>>>,
     /// The same of each pair of layers, with its interval over participants.
@@ -162,6 +167,13 @@ impl Group {
         let best = indices(&on_mask("desc-bestlayer_dseg.nii.gz")?, &names, layers)?;
         let best_p = on_mask("stat-pfwe_desc-bestlayer_statmap.nii.gz")?;
         let gradient = on_mask("stat-gradient_desc-layers_statmap.nii.gz")?;
+        let mut t = Vec::new();
+        for (layer, name) in layers.iter().enumerate() {
+            let ending = format!("stat-t_desc-{}_statmap.nii.gz", name.bids_label());
+            if beside(&ending).is_file() {
+                t.push(LayerMap { layer, values: on_mask(&ending)? });
+            }
+        }
         let dice = match &figures.overlap {
             Some(_) => Some(square(&Table::read(&beside("desc-dice_overlap.tsv"))?, layers.len())?),
             None => None,
@@ -181,7 +193,20 @@ impl Group {
         }
         let inside = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
         let folder = summary.parent().map(name_of).unwrap_or_default();
-        Ok(Group { folder, figures, plan, alpha, grid: mask.grid, mask: inside, best, best_p, gradient, dice, pairs })
+        Ok(Group {
+            folder,
+            figures,
+            plan,
+            alpha,
+            grid: mask.grid,
+            mask: inside,
+            t,
+            best,
+            best_p,
+            gradient,
+            dice,
+            pairs,
+        })
     }
 
     /// The number of participants.
@@ -195,8 +220,13 @@ impl Group {
         self.figures.layers.iter().filter(found).count()
     }
 
-    /// As the page shows it.
-    pub fn page(&self, layers: &[Layer], colors: &LayerColors) -> GroupPage {
+    /// The best layer of a voxel, where it is surely better than every other one.
+    pub fn surely_best(&self, voxel: usize) -> Option<usize> {
+        self.best[voxel].filter(|_| f64::from(self.best_p[voxel]) <= self.alpha)
+    }
+
+    /// As the page shows it, its maps over the anatomy.
+    pub fn page(&self, layers: &[Layer], colors: &LayerColors, anatomy: Option<&Anatomy>) -> GroupPage {
         GroupPage {
             id: self.folder.clone(),
             name: self.folder.clone(),
@@ -204,7 +234,7 @@ impl Group {
             words: self.words(),
             legend: (0..).zip(layers).map(|(k, layer)| [layer.to_string(), colors.get(k).hex()]).collect(),
             lines: layers.iter().enumerate().map(|(k, layer)| self.line(layer, colors.get(k).hex())).collect(),
-            layer_map: self.layer_map(layers, colors),
+            layer_map: self.layer_map(layers, colors, anatomy),
             gradient_bar: color_bar(
                 gradient_scale(layers.len()),
                 "centre of gravity over layers (1 is the first layer)",
@@ -272,11 +302,10 @@ impl Group {
         ]
     }
 
-    fn layer_map(&self, layers: &[Layer], colors: &LayerColors) -> String {
-        let alpha = self.alpha;
+    fn layer_map(&self, layers: &[Layer], colors: &LayerColors, anatomy: Option<&Anatomy>) -> String {
         let scale = gradient_scale(layers.len());
         let best = |voxel: usize| self.best[voxel].map(|layer| colors.get(layer));
-        let surely = move |voxel: usize| best(voxel).filter(|_| f64::from(self.best_p[voxel]) <= alpha);
+        let surely = |voxel: usize| self.surely_best(voxel).map(|layer| colors.get(layer));
         let gradient = |voxel: usize| {
             let place = f64::from(self.gradient[voxel]);
             place.is_finite().then(|| scale.color(place))
@@ -285,7 +314,7 @@ impl Group {
             Row { label: "best layer".into(), note: "largest mean".into(), paint: Box::new(best) },
             Row {
                 label: "surely best".into(),
-                note: format!("p \u{2264} {}", number(alpha, 4)),
+                note: format!("p \u{2264} {}", number(self.alpha, 4)),
                 paint: Box::new(surely),
             },
             Row { label: "gradient".into(), note: "centre of gravity".into(), paint: Box::new(gradient) },
@@ -295,7 +324,7 @@ impl Group {
             &format!("Layer map of {}", self.folder),
             "For each voxel the layer with the largest mean over participants, where it is surely the best, and the centre of \
              gravity over layers.",
-            &AxialView::new(self.grid.dims, self.grid.affine),
+            &AxialView::new(self.grid.dims, self.grid.affine).over(anatomy.map(|anatomy| &anatomy.on_maps[..])),
             &self.mask,
             SLICES,
             &rows,
@@ -347,7 +376,8 @@ impl MapFigures {
     }
 }
 
-fn gradient_scale(layers: usize) -> Scale {
+/// The colours of the centre of gravity over so many layers.
+pub fn gradient_scale(layers: usize) -> Scale {
     Scale::rising_over([1.0, layers as f64])
 }
 

@@ -2,6 +2,7 @@
 //! `report.html`, the `summary.json` of its figures, and a folder with every drawing (SVG) and table (TSV) come out. Nothing is computed anew: what is shown is what the
 //! other jobs saved.
 
+mod anatomy;
 mod comparison;
 mod error;
 mod estimate;
@@ -16,6 +17,7 @@ mod sources;
 mod summary;
 mod tables;
 mod text;
+mod viewer;
 
 use std::path::Path;
 
@@ -33,7 +35,7 @@ pub fn run(sources: &Sources, out: &Path) -> Result<Summary, Error> {
     let findings = Findings::read(sources)?;
     let runs: Vec<RunFigures> = findings.runs().map(RunFigures::of).collect();
     let summary = Summary::of(&findings, &runs);
-    let page = page::render(&findings, &runs, &summary)?;
+    let page = page::render(&findings, &runs, &summary, sources.viewer)?;
     files.write(&page, &tables::tables(&findings, &runs), &summary)?;
     Ok(summary)
 }

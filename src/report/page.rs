@@ -19,6 +19,7 @@ use crate::report::session::RunFigures;
 use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, outline, percent, similarity};
+use crate::report::viewer::{self, Viewer};
 use crate::rsa::{SecondOrder, SimilarityMatrix};
 use crate::study::{Fault, ImageRecord, Layer, PowerFigures, Predictor, SelectionRecord, TriggerFacts, Weights, file};
 
@@ -53,6 +54,7 @@ struct Page {
     groups: Vec<GroupPage>,
     profiles: Option<ProfilesPage>,
     comparison: Option<ComparisonPage>,
+    viewer: Viewer,
     methods: Vec<String>,
     references: Vec<&'static str>,
     facts: Vec<[String; 2]>,
@@ -174,12 +176,16 @@ pub struct Rendered {
 }
 
 /// Puts the page together.
-pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary) -> Result<Rendered, Error> {
+pub fn render(findings: &Findings, runs: &[RunFigures], summary: &Summary, viewer: bool) -> Result<Rendered, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template("report.html", TEMPLATE)?;
-    let page = Page::of(findings, runs, summary)?;
+    environment.add_template("viewer.html", viewer::TEMPLATE)?;
+    let mut page = Page::of(findings, runs, summary)?;
+    if viewer {
+        page.viewer = Viewer::of(findings);
+    }
     let html = environment.get_template("report.html")?.render(Serde(&page))?;
     Ok(Rendered { html, figures: page.figures() })
 }
@@ -217,9 +223,14 @@ impl Page {
             runs: presented.iter().enumerate().map(|(k, (run, figures))| run_page(k, run, figures, findings)).collect(),
             first_level: summary.first_level.as_ref().map(|figures| figures.page(findings)),
             participants: participants(findings, &colors),
-            groups: findings.groups.iter().map(|group| group.page(layers, &colors)).collect(),
+            groups: findings
+                .groups
+                .iter()
+                .map(|group| group.page(layers, &colors, findings.anatomy_of(group)))
+                .collect(),
             profiles: findings.profiles.as_ref().map(|profiles| profiles.page(layers, &colors)),
             comparison: findings.comparison.as_ref().map(|comparison| comparison.page(layers, &colors)),
+            viewer: Viewer::LeftOut,
             methods: written.paragraphs,
             references: written.references,
             facts: facts(findings, summary),
@@ -709,6 +720,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
     let layers = findings.set.models().layers();
     let analysis = &p.analysis;
     let view = AxialView::new(p.grid.dims, p.grid.affine);
+    let over = view.clone().over(p.anatomy.as_ref().map(|anatomy| &anatomy.on_maps[..]));
     let values = p.similarities.iter().flat_map(|map| &map.values).map(|&value| f64::from(value));
     let scale = Scale::holding(values);
     let voxels = p.mask.iter().filter(|&&inside| inside).count();
@@ -728,7 +740,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
         &format!("layer-map-{}", k + 1),
         &format!("Layer map of {name}"),
         "For each voxel the layer whose RSM is most similar to that of the searchlight.",
-        &view,
+        &over,
         &p.mask,
         SLICES,
         &rows,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::brain::{self, Grid, nifti_file};
+use crate::report::anatomy::Anatomy;
 use crate::report::comparison::Comparison;
 use crate::report::error::Error;
 use crate::report::first_level::FirstLevelRun;
@@ -32,12 +33,16 @@ pub struct Sources {
     pub bids: PathBuf,
     /// The output folder of `layerprint analyze`.
     pub maps: PathBuf,
+    /// The preprocessed data, for the anatomy that maps are drawn over; `derivatives/fmriprep` below the dataset if `None`.
+    pub derivatives: Option<PathBuf>,
     /// A folder with the `layer_similarity_pearson.tsv` of natural images; that of 16 photographs if `None`.
     pub natural: Option<PathBuf>,
     /// The folder of a comparison of methods that these maps are part of.
     pub comparison: Option<PathBuf>,
     /// An output folder of `layerprint analyze --regions`.
     pub regions: Option<PathBuf>,
+    /// Whether the page gets an interactive viewer of the maps.
+    pub viewer: bool,
 }
 
 /// Everything that a report shows.
@@ -78,6 +83,8 @@ pub struct Participant {
     pub grid: Grid,
     /// The voxels analyzed.
     pub mask: Vec<bool>,
+    /// What the maps are drawn over, where it was found.
+    pub anatomy: Option<Anatomy>,
     /// The similarity map of each layer of the set.
     pub similarities: Vec<LayerMap>,
     /// For each voxel the best layer: its place in the set.
@@ -196,6 +203,11 @@ impl Findings {
         Ok(Findings { set, natural, participants, groups, comparison, profiles, maps_made_by })
     }
 
+    /// What the maps of a group are drawn over: the anatomy of the first participant whose maps are on the same grid.
+    pub fn anatomy_of(&self, group: &Group) -> Option<&Anatomy> {
+        self.participants.iter().filter(|p| p.grid.matches(&group.grid)).find_map(|p| p.anatomy.as_ref())
+    }
+
     /// The runs of all participants.
     pub fn runs(&self) -> impl Iterator<Item = &PresentedRun> {
         self.participants.iter().flat_map(|participant| &participant.runs)
@@ -299,13 +311,17 @@ impl Participant {
         };
         let runs = runs(bids, &name, set)?;
         let first_level = FirstLevelRun::read_all(maps, &name, &mask.grid, &mask_path)?;
-        let inside = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
+        let inside: Vec<bool> = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
+        let derivatives = sources.derivatives.clone().unwrap_or_else(|| bids.join("derivatives/fmriprep"));
+        let space = ["space", "res"].map(|key| analysis_text["plan"][key].as_str());
+        let anatomy = Anatomy::read(&derivatives, &name, space, &mask.grid, &inside)?;
         Ok(Participant {
             name,
             analysis,
             analysis_text,
             grid: mask.grid,
             mask: inside,
+            anatomy,
             similarities,
             best,
             truth,

@@ -124,13 +124,22 @@ pub fn subjects(root: &Path) -> Result<Vec<Label>, Error> {
 /// The functional files of a participant below a dataset, of all sessions, whose names have this ending, sorted; none if
 /// the participant has no folder.
 pub fn find_func(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathBuf>, Error> {
+    find(root, subject, "func", ending)
+}
+
+/// The same of the participant's anatomical files.
+pub fn find_anat(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathBuf>, Error> {
+    find(root, subject, "anat", ending)
+}
+
+fn find(root: &Path, subject: &Label, kind: &str, ending: &str) -> Result<Vec<PathBuf>, Error> {
     let subject = root.join(format!("sub-{subject}"));
     if !subject.is_dir() {
         return Ok(Vec::new());
     }
-    let mut folders = vec![subject.join("func")];
+    let mut folders = vec![subject.join(kind)];
     folders.extend(
-        entries(&subject)?.into_iter().filter(|path| name_of(path).starts_with("ses-")).map(|path| path.join("func")),
+        entries(&subject)?.into_iter().filter(|path| name_of(path).starts_with("ses-")).map(|path| path.join(kind)),
     );
     let mut found = Vec::new();
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
