@@ -60,3 +60,52 @@ fn a_misspelt_command_is_answered_with_the_one_that_is_near() {
     let output = layerprint().arg("completion").output().unwrap();
     assert!(String::from_utf8(output.stderr).unwrap().contains("'completions'"));
 }
+
+/// The settings files that this build lays out.
+fn settings() -> Vec<&'static str> {
+    let files: [(&str, bool); 6] = [
+        ("recipe.toml", cfg!(feature = "synthesize")),
+        ("protocol.toml", cfg!(feature = "present")),
+        ("simulation.toml", cfg!(feature = "analyze")),
+        ("power.toml", cfg!(feature = "analyze")),
+        ("plan.toml", cfg!(feature = "analyze")),
+        ("comparison.toml", cfg!(feature = "analyze")),
+    ];
+    files.into_iter().filter(|(_, is_built)| *is_built).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_study_is_laid_out_with_the_settings_of_the_jobs_that_are_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("new/study");
+    let output = layerprint().arg("init").arg(&study).output().unwrap();
+    assert!(output.status.success());
+    for name in settings() {
+        assert!(std::fs::read_to_string(study.join(name)).unwrap().contains('='), "{name}");
+    }
+    let files = std::fs::read_dir(&study).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.filter(|name| name.to_str().unwrap().ends_with(".toml")).count(), settings().len());
+    let said = String::from_utf8(output.stdout).unwrap();
+    for (job, is_built) in [
+        ("synthesize", cfg!(feature = "synthesize")),
+        ("present", cfg!(feature = "present")),
+        ("analyze", cfg!(feature = "analyze")),
+    ] {
+        let is_missed = said.lines().last().is_some_and(|line| line.contains("built without") && line.contains(job));
+        assert_eq!(is_missed, !is_built, "{said}");
+    }
+}
+
+#[test]
+fn what_is_there_in_a_study_stays_and_what_is_missing_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("README.md"), "mine").unwrap();
+    for kept in [vec!["README.md"], [vec!["README.md"], settings()].concat()] {
+        let output = layerprint().arg("init").arg(folder.path()).output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.matches("is there already").count(), kept.len(), "{text}");
+        assert!(kept.iter().all(|name| text.contains(&format!("{name} is there already"))), "{text}");
+        assert_eq!(std::fs::read_to_string(folder.path().join("README.md")).unwrap(), "mine");
+    }
+}

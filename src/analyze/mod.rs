@@ -20,7 +20,7 @@ mod threads;
 
 pub use error::Error;
 pub use first_level::{Contrast, Estimates, Model, Motion, Responses, Smoothing, Trial, VoxelRows};
-pub use plan::{Estimate, FirstLevel, NoiseModel, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
+pub use plan::{Estimate, FirstLevel, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
     Scores, Searchlight, Shape, Undefined,

@@ -14,7 +14,10 @@ use crate::glm::hrf::{Derivatives, Hrf};
 use crate::rsa::{Covariance, Reading, SecondOrder};
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
-use crate::study::{Seed, file};
+use crate::study::{Seed, SettingsFile, file};
+
+/// A plan to begin with.
+pub const PLAN: SettingsFile = SettingsFile { kind: "plan", text: include_str!("plan.toml") };
 
 /// The scientific choices of an analysis. Every key must stand in the file, except those that only some studies have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -419,5 +422,15 @@ second_order = "spearman"
         );
         assert!(refusal("contrasts = { ac = { a = 1, c = -1 } }").contains("contrast ac of the plan weighs \"c\""));
         assert!(refusal("contrasts = { none = { a = 0 } }").contains("not all 0"));
+    }
+
+    #[test]
+    fn the_plan_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = PLAN.versions();
+        assert!(versions.len() > 10);
+        for text in versions {
+            let plan: Plan = file::parse_toml(Path::new("plan.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert!(plan.group.is_some());
+        }
     }
 }

@@ -25,6 +25,7 @@ mod fingerprint;
 mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
+mod init;
 mod man;
 #[cfg(feature = "analyze")]
 mod power;
@@ -50,7 +51,7 @@ mod weights;
 
 use clap::{Parser, Subcommand};
 
-use crate::study;
+use crate::study::{self, SettingsFile};
 
 /// Map the layers of a neural network to the human brain.
 #[derive(Debug, Parser)]
@@ -98,6 +99,7 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    Init(init::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
     /// One task of a submission to a cluster, on its node.
@@ -105,6 +107,32 @@ enum Command {
     #[command(hide = true)]
     ClusterTask(executor::TaskArguments),
 }
+
+/// The settings files of the jobs that are built, in the order in which a study needs them.
+const SETTINGS: &[SettingsFile] = &[
+    #[cfg(feature = "synthesize")]
+    crate::synthesize::RECIPE,
+    #[cfg(feature = "present")]
+    crate::present::PROTOCOL,
+    #[cfg(feature = "analyze")]
+    crate::simulate::SIMULATION,
+    #[cfg(feature = "analyze")]
+    crate::analyze::power::POWER,
+    #[cfg(feature = "analyze")]
+    crate::analyze::PLAN,
+    #[cfg(feature = "analyze")]
+    crate::analyze::compare::COMPARISON,
+];
+
+/// The jobs that this program was built without.
+const JOBS_LEFT_OUT: &[&str] = &[
+    #[cfg(not(feature = "synthesize"))]
+    "synthesize",
+    #[cfg(not(feature = "present"))]
+    "present",
+    #[cfg(not(feature = "analyze"))]
+    "analyze",
+];
 
 /// The exit code of a program that was told to stop, by the convention of shells.
 const STOPPED: i32 = 130;
@@ -166,6 +194,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Init(arguments) => init::run(&arguments, SETTINGS, JOBS_LEFT_OUT),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]

@@ -49,7 +49,7 @@ pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
-pub use protocol::Protocol;
+pub use protocol::{PROTOCOL, Protocol};
 pub use psychopy::export_psychopy;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};

@@ -10,7 +10,10 @@ use crate::present::trials::{Targets, Trials};
 use crate::present::wiring::{Responses, TriggerSetup};
 use crate::study::bids::Label;
 use crate::study::checked::checked;
-use crate::study::{self, file};
+use crate::study::{self, SettingsFile, file};
+
+/// A protocol to begin with.
+pub const PROTOCOL: SettingsFile = SettingsFile { kind: "protocol", text: include_str!("protocol.toml") };
 
 /// A protocol: a TOML file that was read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -379,5 +382,14 @@ pub(in crate::present) mod tests {
     fn a_protocol_survives_the_journal() {
         let text = serde_json::to_string(&sound()).unwrap();
         assert_eq!(serde_json::from_str::<Protocol>(&text).unwrap(), sound());
+    }
+
+    #[test]
+    fn the_protocol_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = PROTOCOL.versions();
+        assert!(versions.len() > 5);
+        for text in versions {
+            Protocol::parse(Path::new("protocol.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::study::SettingsFile;
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
+
+/// A simulation to begin with.
+pub const SIMULATION: SettingsFile = SettingsFile { kind: "simulation", text: include_str!("simulation.toml") };
 
 /// What kind of brain and noise is simulated: `simulation.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,4 +90,22 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 fn voxel_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a size from 2 to 6 mm", |value| (2.0..=6.0).contains(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::study::file;
+
+    #[test]
+    fn the_simulation_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = SIMULATION.versions();
+        assert_eq!(versions.len(), 2);
+        for text in versions {
+            let read = file::parse_toml::<Settings>(Path::new("simulation.toml"), &text);
+            read.unwrap_or_else(|e| panic!("{e}\n{text}"));
+        }
+    }
 }

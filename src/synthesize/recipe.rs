@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
-use crate::study::{self, NetworkRecord, Seed, file};
+use crate::study::{self, NetworkRecord, Seed, SettingsFile, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
 use crate::synthesize::network::{Mapped, MappedFile, ModelViews, Tap, architecture, check_taps};
@@ -13,6 +13,9 @@ use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
+
+/// A recipe to begin with: that of the image set that comes with the program.
+pub const RECIPE: SettingsFile = SettingsFile { kind: "recipe", text: include_str!("recipe.toml") };
 
 /// How an image set is synthesized. Read from a file and checked there; nothing has a hidden default: a term, a kind of
 /// view that is absent is not used.
@@ -142,4 +145,19 @@ fn taps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Tap>>, 
     let taps = Vec::<Tap>::deserialize(deserializer)?;
     check_taps(&taps).map_err(D::Error::custom)?;
     Ok(Some(taps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = RECIPE.versions();
+        assert!(versions.len() > 5);
+        for text in versions {
+            let recipe = Recipe::parse(Path::new("recipe.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(recipe.images(), 16);
+        }
+    }
 }
