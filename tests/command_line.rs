@@ -109,3 +109,31 @@ fn what_is_there_in_a_study_stays_and_what_is_missing_is_added() {
         assert_eq!(std::fs::read_to_string(folder.path().join("README.md")).unwrap(), "mine");
     }
 }
+
+#[test]
+fn the_machine_is_looked_at_without_a_screen_and_nothing_fails_for_that() {
+    // No screen, and no scheduler: what is built must do without.
+    let doctor = || {
+        let mut command = layerprint();
+        command.arg("doctor").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        command
+    };
+    let output = doctor().arg("--json").output().unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = found["findings"].as_array().unwrap();
+    let of = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject);
+    assert!(of("processors").is_some() && of("disk").is_some(), "{found}");
+    assert_eq!(of("network weights").is_some(), cfg!(feature = "synthesize"));
+    assert_eq!(of("instructions").is_some(), cfg!(feature = "analyze"));
+    assert_eq!(
+        of("screen").map(|screen| screen["judgement"].clone()),
+        cfg!(feature = "present").then(|| "warn".into())
+    );
+    let has_failed = findings.iter().any(|finding| finding["judgement"] == "fail");
+    assert_eq!(output.status.success(), !has_failed);
+    for finding in findings.iter().filter(|finding| finding["judgement"] != "pass") {
+        assert!(finding["advice"].is_string(), "{finding}");
+    }
+    let lines = String::from_utf8(doctor().output().unwrap().stdout).unwrap();
+    assert!(lines.starts_with("pass  layerprint") && lines.contains(" failed\n"), "{lines}");
+}

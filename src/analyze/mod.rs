@@ -8,6 +8,7 @@ mod first_level;
 pub mod group;
 mod instructions;
 mod maps;
+mod outfit;
 mod plan;
 pub mod power;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod threads;
 
 pub use error::Error;
 pub use first_level::{Contrast, Estimates, Model, Motion, Responses, Smoothing, Trial, VoxelRows};
+pub use outfit::outfit;
 pub use plan::{Estimate, FirstLevel, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
-
+use crate::cli::findings::{conclude, show};
 use crate::cli::images;
 use crate::cli::present::Wiring;
 use crate::cli::progress::Terminal;
-use crate::present::{self, Finding, Gate, Judgement, Protocol};
+use crate::present::{self, Gate, Protocol};
 
 /// Check what a session needs before the participant goes in.
 #[derive(Debug, clap::Args)]
@@ -61,29 +60,4 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => println!("no record is kept: --out says where the data will be"),
     }
     conclude(&passage.findings)
-}
-
-/// A line for each finding, and what to do about it.
-fn show(finding: &Finding) {
-    let word = match finding.judgement {
-        Judgement::Pass => "pass",
-        Judgement::Look => "look",
-        Judgement::Warn => "WARN",
-        Judgement::Fail => "FAIL",
-    };
-    println!("{word}  {:<30}{}", finding.subject, finding.found);
-    if let Some(advice) = &finding.advice {
-        println!("{:36}{advice}", "");
-    }
-}
-
-/// The sum of all findings; an error where one of them failed.
-fn conclude(findings: &[Finding]) -> anyhow::Result<()> {
-    let count = |judgement| findings.iter().filter(|finding| finding.judgement == judgement).count();
-    let [passed, warned, failed] = [Judgement::Pass, Judgement::Warn, Judgement::Fail].map(count);
-    println!("{passed} passed, {warned} warned, {failed} failed");
-    if failed > 0 {
-        bail!("{failed} of {} checks failed", findings.len());
-    }
-    Ok(())
 }

@@ -13,12 +13,14 @@ mod completions;
 mod demo;
 #[cfg(feature = "present")]
 mod design;
+mod doctor;
 #[cfg(any(feature = "synthesize", feature = "analyze"))]
 mod executor;
 #[cfg(feature = "present")]
 mod export_psychopy;
 #[cfg(feature = "synthesize")]
 mod figures;
+mod findings;
 #[cfg(feature = "synthesize")]
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
@@ -51,7 +53,7 @@ mod weights;
 
 use clap::{Parser, Subcommand};
 
-use crate::study::{self, SettingsFile};
+use crate::study::{self, Finding, SettingsFile};
 
 /// Map the layers of a neural network to the human brain.
 #[derive(Debug, Parser)]
@@ -100,6 +102,7 @@ enum Command {
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
     Init(init::Arguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
     /// One task of a submission to a cluster, on its node.
@@ -122,6 +125,29 @@ const SETTINGS: &[SettingsFile] = &[
     crate::analyze::PLAN,
     #[cfg(feature = "analyze")]
     crate::analyze::compare::COMPARISON,
+];
+
+/// What looks at the machine for each job that is built. Presenting comes first: it opens a window, and wants no other
+/// threads beside it.
+const OUTFITS: &[fn() -> Vec<Finding>] = &[
+    #[cfg(feature = "present")]
+    crate::present::outfit,
+    #[cfg(feature = "synthesize")]
+    crate::synthesize::outfit,
+    #[cfg(feature = "analyze")]
+    crate::analyze::outfit,
+    #[cfg(any(feature = "synthesize", feature = "analyze"))]
+    crate::cluster::outfit,
+];
+
+/// The jobs that this program does.
+const JOBS: &[&str] = &[
+    #[cfg(feature = "synthesize")]
+    "synthesize",
+    #[cfg(feature = "present")]
+    "present",
+    #[cfg(feature = "analyze")]
+    "analyze",
 ];
 
 /// The jobs that this program was built without.
@@ -195,6 +221,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
         Command::Init(arguments) => init::run(&arguments, SETTINGS, JOBS_LEFT_OUT),
+        Command::Doctor(arguments) => doctor::run(&arguments, OUTFITS, JOBS, JOBS_LEFT_OUT),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]

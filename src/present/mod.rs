@@ -45,7 +45,7 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
-pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_killed};
+pub use check::{Gate, Passage, faults, gate, outfit, rehearse_until_killed};
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;

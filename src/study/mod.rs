@@ -4,9 +4,11 @@
 
 pub mod bids;
 pub mod checked;
+pub mod disk_space;
 mod error;
 mod events;
 pub mod file;
+mod finding;
 mod image_set;
 mod imported;
 mod layer;
@@ -28,6 +30,7 @@ pub use events::{
     BUTTON_PRESS, Event, Events, FIXATION_CHANGE, FlipFacts, GREY_SQUARE, NULL, ONE_BACK, OnsetSource, RunFacts,
     TriggerFacts, image_of_file, trial_type,
 };
+pub use finding::{Finding, Judgement, with_causes};
 pub use image_set::{
     Figures, ImageRecord, ImageSet, LayerFigures, Manifest, NetworkRecord, PowerFigures, Predictor, SelectionRecord,
     SynthesisRecord, TrialRecord, ViewFigures, Weights,

@@ -9,6 +9,7 @@ mod evaluation;
 mod fingerprint;
 pub mod network;
 mod objective;
+mod outfit;
 mod parametrization;
 mod picture;
 mod pngs;
@@ -35,6 +36,7 @@ pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::evaluation::{ComparisonRow, comparison};
 pub use crate::synthesize::fingerprint::{Measured, fingerprint};
+pub use crate::synthesize::outfit::outfit;
 pub use crate::synthesize::recipe::{RECIPE, Recipe};
 pub use crate::synthesize::select::{Selection, select};
 
