@@ -1,6 +1,8 @@
 //! What the program says of itself, in whichever build.
 
 use assert_cmd::Command;
+use clap::{CommandFactory, Parser};
+use layerprint::cli::Arguments;
 
 fn layerprint() -> Command {
     Command::new(env!("CARGO_BIN_EXE_layerprint"))
@@ -120,7 +122,7 @@ fn the_machine_is_looked_at_without_a_screen_and_nothing_fails_for_that() {
     };
     let output = doctor().arg("--json").output().unwrap();
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = found["findings"].as_array().unwrap();
+    let findings = found.as_array().unwrap();
     let of = |subject: &str| findings.iter().find(|finding| finding["subject"] == subject);
     assert!(of("processors").is_some() && of("disk").is_some(), "{found}");
     assert_eq!(of("network weights").is_some(), cfg!(feature = "synthesize"));
@@ -136,4 +138,43 @@ fn the_machine_is_looked_at_without_a_screen_and_nothing_fails_for_that() {
     }
     let lines = String::from_utf8(doctor().output().unwrap().stdout).unwrap();
     assert!(lines.starts_with("pass  layerprint") && lines.contains(" failed\n"), "{lines}");
+}
+
+/// Every command that is shown, with those below it, each by its whole name.
+fn commands(of: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
+    let shown = of.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help");
+    let each = |command: &clap::Command| {
+        let name = format!("{name} {}", command.get_name());
+        [vec![(name.clone(), command.clone())], commands(command, &name)].concat()
+    };
+    shown.flat_map(each).collect()
+}
+
+#[test]
+fn every_command_has_examples_and_each_of_them_is_a_command_line() {
+    let commands = commands(&Arguments::command(), "layerprint");
+    assert!(commands.len() > 5);
+    for (name, command) in commands {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let (_, examples) = after.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples"));
+        let examples: Vec<&str> = examples.lines().map_while(|line| line.strip_prefix("  ")).collect();
+        assert!(!examples.is_empty(), "{name} has no examples");
+        for example in examples {
+            assert!(example.starts_with(&name) && example.len() < 108, "{example}");
+            Arguments::try_parse_from(example.split(' ')).unwrap_or_else(|error| panic!("{example}: {error}"));
+        }
+    }
+}
+
+#[test]
+#[cfg(all(feature = "synthesize", feature = "present", feature = "analyze"))]
+fn the_commands_of_a_study_that_was_laid_out_are_command_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    layerprint().arg("init").arg(folder.path()).assert().success();
+    let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
+    let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("layerprint ")).collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        Arguments::try_parse_from(command.split(' ')).unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
 }

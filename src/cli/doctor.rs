@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use serde::Serialize;
-
-use crate::cli::findings::{conclude, refuse_failures, show};
-use crate::study::{Finding, Provenance, disk_space, with_causes};
+use crate::cli::findings::{conclude, show};
+use crate::study::{Finding, disk_space, with_causes};
 
 /// Say what this machine can do, and what to do about what it cannot
 ///
@@ -13,6 +11,7 @@ use crate::study::{Finding, Provenance, disk_space, with_causes};
 /// cluster. Where there is a screen it is measured, in a window for some seconds. The exit code is 1 where something fails
 /// that a job needs; a machine without a screen, a GPU or weights can do the rest.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint doctor\n  layerprint doctor --json")]
 pub struct Arguments {
     /// Print what was found as JSON
     #[arg(long)]
@@ -21,14 +20,6 @@ pub struct Arguments {
 
 /// Less than this, in bytes, is soon used up.
 const SCANTY_BYTES: u64 = 10_000_000_000;
-
-/// What was found, as JSON.
-#[derive(Serialize)]
-struct Found<'a> {
-    provenance: Provenance,
-    jobs: &'a [&'a str],
-    findings: &'a [Finding],
-}
 
 pub fn run(
     arguments: &Arguments,
@@ -47,12 +38,7 @@ pub fn run(
     tell(processors());
     tell(disk(Path::new(".")));
     outfits.iter().flat_map(|outfit| outfit()).for_each(&mut tell);
-    if !arguments.json {
-        return conclude(&findings);
-    }
-    let found = Found { provenance: Provenance::here(), jobs, findings: &findings };
-    println!("{}", serde_json::to_string_pretty(&found)?);
-    refuse_failures(&findings)
+    conclude(&findings, arguments.json)
 }
 
 /// Which jobs this program does.

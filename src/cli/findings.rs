@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use crate::cli::json;
 use crate::study::{Finding, Judgement};
 
 /// A line for each finding, and what to do about it.
@@ -18,17 +19,15 @@ pub fn show(finding: &Finding) {
     }
 }
 
-/// The sum of all findings; an error where one of them failed.
-pub fn conclude(findings: &[Finding]) -> anyhow::Result<()> {
+/// The sum of all findings, or all of them as JSON; an error where one of them failed.
+pub fn conclude(findings: &[Finding], json: bool) -> anyhow::Result<()> {
     let count = |judgement| findings.iter().filter(|finding| finding.judgement == judgement).count();
     let [passed, warned, failed] = [Judgement::Pass, Judgement::Warn, Judgement::Fail].map(count);
-    println!("{passed} passed, {warned} warned, {failed} failed");
-    refuse_failures(findings)
-}
-
-/// An error where a finding failed.
-pub fn refuse_failures(findings: &[Finding]) -> anyhow::Result<()> {
-    let failed = findings.iter().filter(|finding| finding.judgement == Judgement::Fail).count();
+    if json {
+        json::print(&findings)?;
+    } else {
+        println!("{passed} passed, {warned} warned, {failed} failed");
+    }
     if failed > 0 {
         bail!("{failed} of {} checks failed", findings.len());
     }

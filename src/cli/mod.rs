@@ -28,6 +28,7 @@ mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
 mod init;
+mod json;
 mod man;
 #[cfg(feature = "analyze")]
 mod power;
@@ -40,6 +41,7 @@ mod promote;
 mod recover;
 #[cfg(feature = "analyze")]
 mod report;
+mod schema;
 #[cfg(feature = "synthesize")]
 mod select;
 #[cfg(feature = "present")]
@@ -102,6 +104,7 @@ enum Command {
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
     Init(init::Arguments),
+    Schema(schema::Arguments),
     Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
@@ -221,6 +224,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
         Command::Init(arguments) => init::run(&arguments, SETTINGS, JOBS_LEFT_OUT),
+        Command::Schema(arguments) => schema::run(&arguments, SETTINGS),
         Command::Doctor(arguments) => doctor::run(&arguments, OUTFITS, JOBS, JOBS_LEFT_OUT),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

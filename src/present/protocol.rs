@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::pulses::Expected;
@@ -13,10 +14,10 @@ use crate::study::checked::checked;
 use crate::study::{self, SettingsFile, file};
 
 /// A protocol to begin with.
-pub const PROTOCOL: SettingsFile = SettingsFile { kind: "protocol", text: include_str!("protocol.toml") };
+pub const PROTOCOL: SettingsFile = SettingsFile::of::<Protocol>("protocol", include_str!("protocol.toml"));
 
 /// A protocol: a TOML file that was read and checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// The BIDS label of the task.
@@ -30,11 +31,14 @@ pub struct Protocol {
     /// When the scanner sends a pulse.
     #[serde(default, deserialize_with = "pulses")]
     pub(in crate::present) pulses: Pulses,
+    /// What is shown for how long.
     pub(in crate::present) trials: Trials,
     /// What the participant is to respond to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) targets: Option<Targets>,
+    /// The screen as the participant sees it.
     pub(in crate::present) screen: ScreenSetup,
+    /// How the scanner's pulses arrive.
     pub(in crate::present) trigger: TriggerSetup,
     /// What the time of the trials follows.
     #[serde(default)]
@@ -48,7 +52,7 @@ pub struct Protocol {
 }
 
 /// Volumes before the magnetization is steady. Onset 0 is the first volume that is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dummies {
     /// There are none, or the scanner sends no pulse until they are over: the first pulse is onset 0.
@@ -60,7 +64,7 @@ pub enum Dummies {
 }
 
 /// When the scanner sends a pulse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(
     clippy::enum_variant_names,
@@ -77,7 +81,7 @@ pub enum Pulses {
 }
 
 /// What the time of a run's trials follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LockTo {
     /// This computer's clock, from the first stored volume on.
@@ -94,7 +98,7 @@ impl Pulses {
 }
 
 /// The screen as the participant sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenSetup {
     /// Width of the whole screen, in mm.
@@ -103,10 +107,14 @@ pub struct ScreenSetup {
     /// From the eye to the screen, over the mirror, in mm.
     #[serde(deserialize_with = "positive")]
     pub(in crate::present) distance_mm: f64,
+    /// How large images are drawn.
     pub(in crate::present) image_size: ImageSize,
+    /// What surrounds the images.
     pub(in crate::present) background: Background,
+    /// A dot in the middle, drawn over the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) fixation: Option<Fixation>,
+    /// A square for a photodiode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) photodiode: Option<Photodiode>,
     /// The file of a gamma table, from the folder of the protocol.
@@ -115,7 +123,7 @@ pub struct ScreenSetup {
 }
 
 /// How large images are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageSize {
     /// A pixel of the image is a pixel of the screen.
@@ -125,7 +133,7 @@ pub enum ImageSize {
 }
 
 /// What surrounds the images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Background {
     /// The mean colour of all images.
@@ -135,7 +143,7 @@ pub enum Background {
 }
 
 /// A dot in the middle, drawn over the images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fixation {
     /// In degrees of visual angle.
@@ -146,7 +154,7 @@ pub struct Fixation {
 }
 
 /// A square that is white during the first frames of each image and black otherwise, for a photodiode.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Photodiode {
     /// Where.
@@ -157,7 +165,7 @@ pub struct Photodiode {
 }
 
 /// A corner of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Corner {
     TopLeft,

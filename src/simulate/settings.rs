@@ -1,5 +1,6 @@
 //! The settings of a simulation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::study::SettingsFile;
@@ -7,10 +8,10 @@ use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
 
 /// A simulation to begin with.
-pub const SIMULATION: SettingsFile = SettingsFile { kind: "simulation", text: include_str!("simulation.toml") };
+pub const SIMULATION: SettingsFile = SettingsFile::of::<Settings>("simulation", include_str!("simulation.toml"));
 
 /// What kind of brain and noise is simulated: `simulation.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Edge of a voxel in mm, 2 to 6.
@@ -46,7 +47,7 @@ pub struct Settings {
 }
 
 /// How many brains are simulated, and how they differ beside their tuning and noise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Participants {
     /// How many, 1 to 999.
@@ -69,7 +70,7 @@ impl Participants {
 }
 
 /// How the tuning of voxels is arranged inside a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tuning {
     /// Every voxel draws its tuning for itself: a searchlight of n voxels shows the layer's RSM with the sampling noise of

@@ -38,7 +38,7 @@ pub use image_set::{
 pub use imported::{Import, ImportFacts, Imported, Mapping, TimeUnit, import};
 pub use layer::Layer;
 pub use models::Models;
-pub use nearest::nearest;
+pub use nearest::{did_you_mean, nearest};
 pub use output::{MadeFolders, Output, abandon_outputs};
 pub use picture::Picture;
 pub use progress::{Progress, Silent, Stage};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
@@ -15,11 +16,11 @@ use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
 
 /// A recipe to begin with: that of the image set that comes with the program.
-pub const RECIPE: SettingsFile = SettingsFile { kind: "recipe", text: include_str!("recipe.toml") };
+pub const RECIPE: SettingsFile = SettingsFile::of::<Recipe>("recipe", include_str!("recipe.toml"));
 
 /// How an image set is synthesized. Read from a file and checked there; nothing has a hidden default: a term, a kind of
 /// view that is absent is not used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What the set is called.
@@ -43,17 +44,25 @@ pub struct Recipe {
     /// The network that is mapped in place of GoogLeNet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<MappedFile>,
+    /// What the ascent starts from.
     pub(in crate::synthesize) start: Start,
+    /// What a step changes.
     pub(in crate::synthesize) parametrization: Parametrization,
+    /// What is done to the images before the network sees them.
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
     pub(in crate::synthesize) views: Kinds,
+    /// What is done to the network.
     #[serde(default, skip_serializing_if = "ModelViews::is_empty")]
     pub(in crate::synthesize) model_views: ModelViews,
+    /// The terms over the layers' RSMs.
     pub(in crate::synthesize) objective: Objective,
+    /// What further networks say of the same images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::synthesize) shared: Option<Shared>,
+    /// The terms over the images themselves.
     #[serde(default, skip_serializing_if = "Naturalness::is_empty")]
     pub(in crate::synthesize) naturalness: Naturalness,
+    /// How the objective is made small.
     pub(in crate::synthesize) ascent: Schedule,
 }
 

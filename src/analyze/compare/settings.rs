@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
@@ -12,10 +13,10 @@ use crate::study::checked::positive;
 use crate::study::{Seed, SettingsFile, file};
 
 /// A comparison to begin with.
-pub const COMPARISON: SettingsFile = SettingsFile { kind: "comparison", text: include_str!("comparison.toml") };
+pub const COMPARISON: SettingsFile = SettingsFile::of::<ComparisonPlan>("comparison", include_str!("comparison.toml"));
 
 /// How methods are compared. Every key must stand in the file, but for one that only three methods need.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonPlan {
     /// Whether similarities r become atanh r before anything is averaged.

@@ -16,7 +16,10 @@ pub struct Adapter {
 /// All that there are.
 pub fn adapters() -> Vec<Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let found = at_once(instance.enumerate_adapters(wgpu::Backends::all()));
+    let of = |backends| at_once(instance.enumerate_adapters(backends));
+    // Those of Vulkan are there through OpenGL once more.
+    let found = Some(of(wgpu::Backends::VULKAN)).filter(|found| !found.is_empty());
+    let found = found.unwrap_or_else(|| of(wgpu::Backends::GL));
     let adapter = |adapter: &wgpu::Adapter| {
         let info = adapter.get_info();
         let is_software = info.device_type == wgpu::DeviceType::Cpu;
