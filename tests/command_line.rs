@@ -44,6 +44,7 @@ fn every_command_and_option_is_completed_and_has_its_place_in_a_man_page() {
     for subcommand in subcommands.iter().filter(|name| *name != "help") {
         let page = std::fs::read_to_string(folder.path().join(format!("layerprint-{subcommand}.1"))).unwrap();
         assert!(fish.contains(subcommand.as_str()), "{subcommand} is not completed");
+        assert!(page.contains("Examples:"), "the page of {subcommand} has no examples");
         for option in words(&help(&[subcommand])).1 {
             let in_page = option.replace('-', "\\-");
             assert!(page.contains(&in_page), "{option} is not in the page of {subcommand}");

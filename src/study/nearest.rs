@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(slip_of(known, "smoothing"), None);
         assert_eq!(nearest(known, "smoothing"), Some("models"));
         assert_eq!(slip_of([], "mask"), None);
-        assert_eq!(did_you_mean(known, "maks"), " (did you mean \"mask\"?)");
+        assert_eq!(did_you_mean(known, "masks"), " (did you mean \"mask\"?)");
         assert_eq!(did_you_mean(known, "smoothing"), "");
     }
 }
