@@ -8,6 +8,7 @@ mod first_level;
 pub mod group;
 mod instructions;
 mod maps;
+mod outfit;
 mod plan;
 pub mod power;
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub use error::Error;
 pub use first_level::{
     Contrast, Estimates, Model, Motion, Quality, Responses, RunQuality, Slabs, Smoothing, Trial, VoxelRows,
 };
-pub use plan::{Estimate, FirstLevel, NoiseModel, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
+pub use outfit::outfit;
+pub use plan::{Estimate, FirstLevel, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
     Scores, Searchlight, Shape, Undefined,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
@@ -14,10 +15,13 @@ use crate::glm::hrf::{Derivatives, Hrf};
 use crate::rsa::{Covariance, Reading, SecondOrder};
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
-use crate::study::{Seed, file};
+use crate::study::{Seed, SettingsFile, did_you_mean, file};
+
+/// A plan to begin with.
+pub const PLAN: SettingsFile = SettingsFile::of::<Plan>("plan", include_str!("plan.toml"));
 
 /// The scientific choices of an analysis. Every key must stand in the file, except those that only some studies have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The task whose runs are analyzed, as in `task-layers`.
@@ -48,7 +52,7 @@ pub struct Plan {
 }
 
 /// How the response to each image is estimated. What has no key in the file is not done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirstLevel {
     /// The haemodynamic response.
@@ -96,7 +100,7 @@ pub struct FirstLevel {
 }
 
 /// What the noise is taken to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NoiseModel {
     /// Independent from volume to volume: ordinary least squares.
@@ -107,7 +111,7 @@ pub enum NoiseModel {
 }
 
 /// The units of the responses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
     /// Those of the series.
@@ -118,7 +122,7 @@ pub enum Signal {
 }
 
 /// What has a response of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Estimate {
     /// Each image, over all its trials of a run.
@@ -158,7 +162,10 @@ impl FirstLevel {
         }
         for (name, weights) in &self.contrasts {
             if let Some(unknown) = weights.keys().find(|image| !images.contains(image)) {
-                return Err(format!("contrast {name} of the plan weighs {unknown:?}, which is no image of the models"));
+                let meant = did_you_mean(images.iter().map(String::as_str), unknown);
+                return Err(format!(
+                    "contrast {name} of the plan weighs {unknown:?}{meant}, which is no image of the models"
+                ));
             }
             if !weights.values().all(|weight| weight.is_finite()) || weights.values().all(|weight| *weight == 0.0) {
                 return Err(format!("contrast {name} of the plan needs finite weights that are not all 0"));
@@ -169,7 +176,7 @@ impl FirstLevel {
 }
 
 /// How RSMs are compared throughout the brain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "SearchlightKeys", into = "SearchlightKeys")]
 pub struct SearchlightPlan {
     /// How far a searchlight reaches.
@@ -185,26 +192,30 @@ pub struct SearchlightPlan {
 }
 
 /// The same as it stands in the file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchlightKeys {
-    /// Inclusive, through the full affine; above 0.
+    /// The radius of a searchlight in mm, inclusive, through the full affine; above 0.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "radius")]
     radius_mm: Option<f64>,
-    /// Odd.
+    /// In place of `radius_mm`: so many voxels a side, an odd number from 3 to 99.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "edge")]
     cube_voxels: Option<usize>,
+    /// The part of a full searchlight's voxels that must lie inside the mask, 0 to 1.
     #[serde(deserialize_with = "min_coverage")]
     min_coverage: f64,
+    /// How the patterns of two images are compared.
     #[serde(default)]
     first_order: FirstOrder,
+    /// By which covariance of the noise patterns are whitened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     noise: Option<Covariance>,
+    /// How two RSMs are compared.
     second_order: SecondOrder,
 }
 
 /// What else is asked of the layers' RSMs, beside the similarity with them as they are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualPlan {
     /// Every reading has maps of its own; none if empty.
@@ -214,7 +225,7 @@ pub struct ResidualPlan {
 }
 
 /// How often the labels of the images are permuted in every searchlight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PermutationPlan {
     /// At least 1; where there are no more orders than that, all are taken once.
@@ -419,5 +430,15 @@ second_order = "spearman"
         );
         assert!(refusal("contrasts = { ac = { a = 1, c = -1 } }").contains("contrast ac of the plan weighs \"c\""));
         assert!(refusal("contrasts = { none = { a = 0 } }").contains("not all 0"));
+    }
+
+    #[test]
+    fn the_plan_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = PLAN.versions();
+        assert!(versions.len() > 10);
+        for text in versions {
+            let plan: Plan = file::parse_toml(Path::new("plan.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert!(plan.group.is_some());
+        }
     }
 }

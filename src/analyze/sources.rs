@@ -13,7 +13,7 @@ use crate::glm::{Condition, Design, task};
 use crate::rsa::pairs;
 use crate::study::bids::{self, Label};
 use crate::study::table::Table;
-use crate::study::{Event, Events, Fault, ImageSet, ImportFacts, Layer, Models, RunFacts, Verdict, file};
+use crate::study::{Event, Events, Fault, ImageSet, ImportFacts, Layer, Models, RunFacts, Verdict, did_you_mean, file};
 
 /// What follows the name of a run, and its space and resolution, in the names of its files.
 const BOLD: &str = "_desc-preproc_bold";
@@ -343,8 +343,9 @@ fn shown(events: &Events, path: &Path, plan: &Plan, models: &ModelSource) -> Res
         }
         if !images.contains(name) {
             let what = format!(
-                "{name:?} is not among the {} images of the models: give the models of what was shown, or put it under \
+                "{name:?}{} is not among the {} images of the models: give the models of what was shown, or put it under \
                  `ignore` in the plan",
+                did_you_mean(images.iter().map(String::as_str), name),
                 images.len()
             );
             return Err(at_line(path, event, what)?);
@@ -488,7 +489,9 @@ impl Truth {
                 continue;
             }
             let layer = known.iter().find(|layer| layer.name() == name);
-            let layer = layer.ok_or_else(|| table.error(row, format!("{name:?} is not a layer of the models")))?;
+            let meant = || did_you_mean(known.iter().map(Layer::name), name);
+            let layer =
+                layer.ok_or_else(|| table.error(row, format!("{name:?}{} is not a layer of the models", meant())))?;
             if layers.insert(number, layer.clone()).is_some() {
                 return Err(table.error(row, format!("index {number} stands twice")).into());
             }

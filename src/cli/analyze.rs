@@ -9,12 +9,16 @@ use clap::ValueEnum;
 use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary, PartOf};
 use crate::analyze::{Plan, Request, Summary, Unfinished};
 use crate::cli::executor::{self, CommandLine, Executing};
+use crate::cli::json;
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster, Task};
 use crate::study::bids::Label;
 
 /// Find the layers in the brain: maps of each layer's similarity, from preprocessed series (a BIDS App).
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint analyze bids maps participant --plan plan.toml --models images\n  layerprint analyze bids maps participant --plan plan.toml --models images --participant-label 01 02 -j 8\n  layerprint analyze bids maps group --plan plan.toml"
+)]
 pub struct Arguments {
     /// The BIDS dataset: events of each run, and the series below derivatives/fmriprep.
     bids_dir: PathBuf,
@@ -66,6 +70,10 @@ pub struct Arguments {
     /// The group's sign flips have been done in so many parts.
     #[arg(long, value_name = "N", hide = true, conflicts_with = "flips_part")]
     merge_flips: Option<usize>,
+    /// Print the summaries as JSON, and nothing else, on standard output: a list of the participants who were analyzed now,
+    /// or the group's, `null` where it was done before.
+    #[arg(long, conflicts_with_all = ["executor", "then_group"])]
+    json: bool,
     #[command(flatten)]
     executing: Executing,
 }
@@ -101,6 +109,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         (Level::Participant, None) => {
             let analyzed = crate::analyze::run(&plan, &request(&arguments), &Terminal)?;
+            if arguments.json {
+                json::print(&analyzed.summaries)?;
+                return Ok(analyzed.whole()?);
+            }
             analyzed.summaries.iter().for_each(print);
             analyzed.whole()?;
             println!("maps in {}", arguments.output_dir.display());
@@ -143,7 +155,11 @@ fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
         return Ok(());
     }
-    if let Some(summary) = crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)? {
+    let summary = crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)?;
+    if arguments.json {
+        return json::print(&summary);
+    }
+    if let Some(summary) = summary {
         print_group(&summary);
     }
     let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();

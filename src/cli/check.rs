@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
-
+use crate::cli::findings::{conclude, show};
 use crate::cli::images;
 use crate::cli::present::Wiring;
 use crate::cli::progress::Terminal;
-use crate::present::{self, Finding, Gate, Judgement, Protocol};
+use crate::present::{self, Gate, Protocol};
+use crate::study::Finding;
 
 /// Check what a session needs before the participant goes in.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint check protocol.toml --images images --out bids --runs 8\n  layerprint check protocol.toml --emulate --virtual-display\n  layerprint check --faults"
+)]
 pub struct Arguments {
     /// The protocol of the session
     #[arg(required_unless_present = "faults")]
@@ -32,18 +35,26 @@ pub struct Arguments {
     /// Instead: make the faults that a session can meet, and see that each is found. Needs neither screen nor scanner
     #[arg(long, conflicts_with_all = ["protocol", "images", "out"])]
     faults: bool,
+    /// Print the findings as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
     /// What the self-test starts, to kill it
     #[arg(long, hide = true, value_name = "DIR", requires = "faults")]
     until_killed: Option<PathBuf>,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { protocol, images, out, runs, wait, wiring, until_killed, .. } = arguments;
+    let Arguments { protocol, images, out, runs, wait, wiring, until_killed, json, .. } = arguments;
     if let Some(dataset) = until_killed {
         return Ok(present::rehearse_until_killed(&dataset)?);
     }
+    let mut tell = |finding: &Finding| {
+        if !json {
+            show(finding);
+        }
+    };
     let Some(protocol) = protocol else {
-        return conclude(&present::faults(show)?);
+        return conclude(&present::faults(tell)?, json);
     };
     let protocol = Protocol::read(&protocol)?;
     let gate = Gate {
@@ -55,35 +66,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         screen: wiring.screen(),
         patience_s: f64::from(wait),
     };
-    let passage = present::gate(&gate, &Terminal, &mut show)?;
+    let passage = present::gate(&gate, &Terminal, &mut tell)?;
     match &passage.record {
+        _ if json => {}
         Some(record) => println!("record: {}", record.display()),
         None => println!("no record is kept: --out says where the data will be"),
     }
-    conclude(&passage.findings)
-}
-
-/// A line for each finding, and what to do about it.
-fn show(finding: &Finding) {
-    let word = match finding.judgement {
-        Judgement::Pass => "pass",
-        Judgement::Look => "look",
-        Judgement::Warn => "WARN",
-        Judgement::Fail => "FAIL",
-    };
-    println!("{word}  {:<30}{}", finding.subject, finding.found);
-    if let Some(advice) = &finding.advice {
-        println!("{:36}{advice}", "");
-    }
-}
-
-/// The sum of all findings; an error where one of them failed.
-fn conclude(findings: &[Finding]) -> anyhow::Result<()> {
-    let count = |judgement| findings.iter().filter(|finding| finding.judgement == judgement).count();
-    let [passed, warned, failed] = [Judgement::Pass, Judgement::Warn, Judgement::Fail].map(count);
-    println!("{passed} passed, {warned} warned, {failed} failed");
-    if failed > 0 {
-        bail!("{failed} of {} checks failed", findings.len());
-    }
-    Ok(())
+    conclude(&passage.findings, json)
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use crate::analyze::compare::{self, ComparisonPlan, ComparisonRequest};
 use crate::analyze::group::Estimate;
+use crate::cli::json;
 use crate::cli::progress::Terminal;
 
 /// Compare the layers' maps of synthesized images with those of natural ones, and of the residual method.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  layerprint compare maps-synthesized maps-natural maps-residual --plan comparison.toml --out comparison"
+    after_help = "Examples:\n  layerprint compare maps-synthesized maps-natural maps-residual --plan comparison.toml --out comparison"
 )]
 pub struct Arguments {
     /// Output folder of `layerprint analyze` for synthesized images.
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// The number of threads; as many as there are processors if not given. Results do not depend on it.
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Print the figures and statements as JSON, and nothing else, on standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the comparison and prints its figures and statements.
@@ -42,6 +46,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         threads: arguments.threads.map(NonZeroUsize::get),
     };
     let summary = compare::run(&plan, &request, &Terminal)?;
+    if arguments.json {
+        return json::print(&summary);
+    }
     for method in &summary.methods {
         println!("{:11}  overlap of layers (mean Dice) {}", method.method, words(method.mean_dice));
     }

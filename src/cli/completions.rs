@@ -10,6 +10,7 @@ use clap::CommandFactory;
 /// They go where the shell looks for them: bash: ~/.local/share/bash-completion/completions/layerprint; zsh: a folder of $fpath,
 /// as _layerprint; fish: ~/.config/fish/completions/layerprint.fish.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint completions bash")]
 pub struct Arguments {
     /// The shell
     #[arg(value_enum)]

@@ -25,7 +25,8 @@ const SEED: Seed = Seed(1);
 /// Run the whole study on this machine: an image set, a run, a simulated brain, its analysis, a report
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Steps that are done are kept. A demo that was stopped in the middle of its run (step 2) needs another \
+    after_help = "Examples:\n  layerprint demo --out demo\n  layerprint demo --synthesize --weights bvlc_googlenet.safetensors\n\n\
+                  Steps that are done are kept. A demo that was stopped in the middle of its run (step 2) needs another \
                         folder: what a run has written down is never overwritten."
 )]
 pub struct Arguments {

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use crate::cli::columns::aligned;
-use crate::cli::images;
+use crate::cli::{images, json};
 use crate::present::{self, Assumptions, Design, PairCounts, Protocol};
 use crate::study::Seed;
 use crate::study::bids::{Label, RunName};
 
 /// Say what a protocol's order makes of a run: counts, balance, length, efficiency.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint design protocol.toml --images images\n  layerprint design protocol.toml --images images --sub 01 --run 1 --seed 1 --out design-01"
+)]
 pub struct Arguments {
     /// The protocol
     protocol: PathBuf,
@@ -37,6 +40,9 @@ pub struct Arguments {
     /// Refreshes of the screen a second
     #[arg(long, value_name = "HZ", default_value_t = 60.0, value_parser = refresh_rate)]
     refresh: f64,
+    /// Print every figure as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -53,13 +59,16 @@ fn within(text: &str, range: std::ops::RangeInclusive<f64>, expected: &str) -> R
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { protocol, images, seed, sub, ses, run, out, high_pass, refresh } = arguments;
+    let Arguments { protocol, images, seed, sub, ses, run, out, high_pass, refresh, json } = arguments;
     let protocol = Protocol::read(&protocol)?;
     let set = images::chosen(images.as_deref())?;
     let run = RunName { subject: sub, session: ses, task: protocol.task().clone(), run: Some(run) };
     let assumptions = Assumptions { high_pass_s: high_pass, refresh_hz: refresh };
     let design = present::design(&protocol, &set, Seed(seed), &run, assumptions)?;
     let written = out.as_deref().map(|out| design.write(out)).transpose()?;
+    if json {
+        return json::print(&design.figures());
+    }
     println!("order of {run} from seed {seed}");
     println!("{}", order(&design));
     println!("{}", length(&design));

@@ -11,7 +11,7 @@ use crate::study::bids::{Label, RunName};
 /// Write runs for PsychoPy: conditions files in the order that `present` would show, the images, and a script.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  layerprint export-psychopy protocol.toml --images my-set --out sub-01 --sub 01 --runs 8 --seed 1"
+    after_help = "Examples:\n  layerprint export-psychopy protocol.toml --images my-set --out sub-01 --sub 01 --runs 8 --seed 1"
 )]
 pub struct Arguments {
     /// The protocol

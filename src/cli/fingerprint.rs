@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use crate::cli::figures;
+use crate::cli::json;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
 use crate::synthesize::network::{Mapped, MappedFile, Tap, check_taps};
@@ -13,6 +14,9 @@ use crate::synthesize::{self, Measured, Precision};
 
 /// Measure how distinct, stable and useful the fingerprints of a folder of PNGs are
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint fingerprint images\n  layerprint fingerprint photographs --out natural --compare images\n  layerprint fingerprint images --layers conv1,4a/pool_proj,5b:linear --json"
+)]
 pub struct Arguments {
     /// A folder of PNGs, all of one size; an image set or not
     #[arg(value_name = "DIR")]
@@ -45,8 +49,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let measured = synthesize::fingerprint(&folders, &mapped, &weights, &computer, out.as_deref(), &Terminal)?;
     if json {
         let sets: Vec<_> = measured.iter().map(|set| json!({ "folder": set.name, "figures": set.figures })).collect();
-        println!("{}", serde_json::to_string_pretty(&sets)?);
-        return Ok(());
+        return json::print(&sets);
     }
     match measured.as_slice() {
         [Measured { figures, .. }] => print!("{}", figures::one(figures)),

@@ -9,8 +9,7 @@ use crate::study::{self, Import, Mapping, file};
 /// Bring runs that another program presented into a BIDS dataset: each table is checked against the image set.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  layerprint import-events run1.tsv run2.tsv --images my-set --out study --sub 01 --task layers \\\n  \
-                  --tr 2 --measured-by \"PsychoPy 2026.1, win.flip\""
+    after_help = "Examples:\n  layerprint import-events run1.tsv run2.tsv --out bids --sub 01 --task layers --tr 2 --measured-by PsychoPy"
 )]
 pub struct Arguments {
     /// The tables of events, one for each run, in the order of the runs: BIDS events.tsv, or as --mapping says

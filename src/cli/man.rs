@@ -7,6 +7,7 @@ use clap::CommandFactory;
 
 /// Write a man page for every subcommand into a folder
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint man ~/.local/share/man/man1")]
 pub struct Arguments {
     /// The folder, as ~/.local/share/man/man1; pages of the same name are replaced
     folder: PathBuf,

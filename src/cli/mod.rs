@@ -13,18 +13,22 @@ mod completions;
 mod demo;
 #[cfg(feature = "present")]
 mod design;
+mod doctor;
 #[cfg(any(feature = "synthesize", feature = "analyze"))]
 mod executor;
 #[cfg(feature = "present")]
 mod export_psychopy;
 #[cfg(feature = "synthesize")]
 mod figures;
+mod findings;
 #[cfg(feature = "synthesize")]
 mod fingerprint;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod images;
 #[cfg(any(feature = "present", feature = "analyze"))]
 mod import_events;
+mod init;
+mod json;
 mod man;
 #[cfg(feature = "analyze")]
 mod power;
@@ -37,6 +41,7 @@ mod promote;
 mod recover;
 #[cfg(feature = "analyze")]
 mod report;
+mod schema;
 #[cfg(feature = "synthesize")]
 mod select;
 #[cfg(feature = "present")]
@@ -50,7 +55,7 @@ mod weights;
 
 use clap::{Parser, Subcommand};
 
-use crate::study;
+use crate::study::{self, Finding, SettingsFile};
 
 /// Map the layers of a neural network to the human brain.
 #[derive(Debug, Parser)]
@@ -98,6 +103,9 @@ enum Command {
     Demo(demo::Arguments),
     #[cfg(feature = "synthesize")]
     Weights(weights::Arguments),
+    Init(init::Arguments),
+    Schema(schema::Arguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
     /// One task of a submission to a cluster, on its node.
@@ -105,6 +113,55 @@ enum Command {
     #[command(hide = true)]
     ClusterTask(executor::TaskArguments),
 }
+
+/// The settings files of the jobs that are built, in the order in which a study needs them.
+const SETTINGS: &[SettingsFile] = &[
+    #[cfg(feature = "synthesize")]
+    crate::synthesize::RECIPE,
+    #[cfg(feature = "present")]
+    crate::present::PROTOCOL,
+    #[cfg(feature = "analyze")]
+    crate::simulate::SIMULATION,
+    #[cfg(feature = "analyze")]
+    crate::analyze::power::POWER,
+    #[cfg(feature = "analyze")]
+    crate::analyze::PLAN,
+    #[cfg(feature = "analyze")]
+    crate::analyze::compare::COMPARISON,
+];
+
+/// What looks at the machine for each job that is built. Presenting comes first: it opens a window, and wants no other
+/// threads beside it.
+const OUTFITS: &[fn() -> Vec<Finding>] = &[
+    #[cfg(feature = "present")]
+    crate::present::outfit,
+    #[cfg(feature = "synthesize")]
+    crate::synthesize::outfit,
+    #[cfg(feature = "analyze")]
+    crate::analyze::outfit,
+    #[cfg(any(feature = "synthesize", feature = "analyze"))]
+    crate::cluster::outfit,
+];
+
+/// The jobs that this program does.
+const JOBS: &[&str] = &[
+    #[cfg(feature = "synthesize")]
+    "synthesize",
+    #[cfg(feature = "present")]
+    "present",
+    #[cfg(feature = "analyze")]
+    "analyze",
+];
+
+/// The jobs that this program was built without.
+const JOBS_LEFT_OUT: &[&str] = &[
+    #[cfg(not(feature = "synthesize"))]
+    "synthesize",
+    #[cfg(not(feature = "present"))]
+    "present",
+    #[cfg(not(feature = "analyze"))]
+    "analyze",
+];
 
 /// The exit code of a program that was told to stop, by the convention of shells.
 const STOPPED: i32 = 130;
@@ -166,6 +223,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "synthesize")]
         Command::Weights(arguments) => weights::run(arguments),
+        Command::Init(arguments) => init::run(&arguments, SETTINGS, JOBS_LEFT_OUT),
+        Command::Schema(arguments) => schema::run(&arguments, SETTINGS),
+        Command::Doctor(arguments) => doctor::run(&arguments, OUTFITS, JOBS, JOBS_LEFT_OUT),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         #[cfg(any(feature = "synthesize", feature = "analyze"))]

@@ -8,14 +8,15 @@ use anyhow::ensure;
 use crate::analyze::Plan;
 use crate::analyze::power::{self, NamedModels, PowerOfStudy, PowerSettings};
 use crate::cli::columns::aligned;
+use crate::cli::json;
 use crate::cli::progress::Terminal;
 use crate::study::{ImageSet, file};
 
 /// Say how many participants and runs are needed to recover each layer at a given noise
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  layerprint power power.toml --plan plan.toml --images synthesized --images natural \
-                  --events study/sub-01/func/sub-01_task-layers_run-01_events.tsv --out power"
+    after_help = "Examples:\n  layerprint power power.toml --plan plan.toml --images set --events run-01_events.tsv --out power\n  \
+                  layerprint power power.toml --plan plan.toml --images set --images natural --events events.tsv --out power"
 )]
 pub struct Arguments {
     /// Which studies to try: power.toml
@@ -35,10 +36,13 @@ pub struct Arguments {
     /// The number of threads; as many as there are processors if not given. Results do not depend on it
     #[arg(short = 'j', long = "threads", value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Print the figures of each study as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { settings, plan, images, events, out, threads } = arguments;
+    let Arguments { settings, plan, images, events, out, threads, json } = arguments;
     let (settings, plan): (PowerSettings, _) = (file::read_toml(&settings)?, Plan::read(&plan)?);
     let mut sets: Vec<NamedModels> = Vec::new();
     for folder in &images {
@@ -47,6 +51,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         sets.push(NamedModels { name, models: ImageSet::load(folder)?.models().clone() });
     }
     let found = power::run(&settings, &plan, &sets, &events, &out, threads.map(NonZeroUsize::get), &Terminal)?;
+    if json {
+        return json::print(&found);
+    }
     print!("{}", in_rows(&found));
     println!("{}", out.display());
     Ok(())

@@ -13,6 +13,9 @@ use crate::study::bids::Label;
 
 /// Show an image set in the scanner: one run.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint present protocol.toml --images images --out bids --sub 01 --run 1\n  layerprint present protocol.toml --images images --out bids --sub 01 --run 1 --resume\n  layerprint present protocol.toml --out rehearsal --sub 01 --run 1 --emulate --virtual-display"
+)]
 pub struct Arguments {
     #[command(flatten)]
     circumstances: Circumstances,

@@ -8,6 +8,7 @@ use crate::present::{self, Error, Found};
 
 /// Make the table of events of an interrupted run from its journal.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint recover bids\n  layerprint recover spare/journal.jsonl --out bids")]
 pub struct Arguments {
     /// A journal, or a BIDS dataset: then all of its journals
     path: PathBuf,

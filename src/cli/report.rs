@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::cli::json;
 use crate::report::{self, Sources};
 
 /// Put what came out of a study into one page that can be looked at anywhere, and its figures into a file.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint report --images images --bids bids --maps bids/derivatives/layerprint --out report"
+)]
 pub struct Arguments {
     /// Image set that was shown: a folder with images.toml.
     #[arg(long, value_name = "SET")]
@@ -45,9 +49,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let sources = Sources { image_set: images, bids, maps, derivatives, natural, comparison, regions, viewer };
     let summary = report::run(&sources, &out)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        println!("{}", out.join("report.html").display());
+        return json::print(&summary);
     }
+    println!("{}", out.join("report.html").display());
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::figures;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
+use crate::cli::{figures, json};
 use crate::study::Seed;
 use crate::synthesize::{self, Precision, Recipe, Selection};
 
@@ -14,6 +14,7 @@ const RECIPE: (&str, &str) =
 
 /// Choose those PNGs of a folder whose layers have the most distinct fingerprints
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint select photographs -n 16 --out selection")]
 pub struct Arguments {
     /// A folder of PNGs, all of one size
     images: PathBuf,
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// The seed of the search [default: the recipe's first]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Print the set's figures as JSON, and nothing else, on standard output
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     computing: Computing,
 }
@@ -46,6 +50,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let (weights, computer) = arguments.computing.choose(Precision::Float32)?;
     let set = synthesize::select(&arguments.images, &selection, &weights, &computer, &arguments.out, &Terminal)?;
+    if arguments.json {
+        return json::print(&set.manifest().figures);
+    }
     print!("{}", figures::one(&set.manifest().figures));
     println!("{}", set.folder().display());
     Ok(())

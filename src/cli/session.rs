@@ -11,6 +11,7 @@ use crate::present::{Protocol, Standing};
 
 /// Show all runs of a session in their order, with pauses between them; goes on where an earlier one ended.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  layerprint session protocol.toml --images images --out bids --sub 01 --runs 8")]
 pub struct Arguments {
     #[command(flatten)]
     circumstances: Circumstances,

@@ -10,7 +10,7 @@ use crate::study::{Seed, file};
 
 /// Make brains whose answer is known, for participants whose runs were presented
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01\n\n\
+#[command(after_help = "Examples:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01\n\n\
                   With [participants] in the settings, participants 01, 02, ... are simulated. Those without runs in the \
                   dataset get those of --sub with the images exchanged.")]
 pub struct Arguments {

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use crate::cli::STOPPED;
 use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::figures;
+use crate::cli::json;
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster};
 use crate::study::Seed;
@@ -15,6 +16,9 @@ use crate::synthesize::{self, Choice, Computer, Precision, Recipe};
 
 /// Synthesize an image set whose layers have distinct fingerprints
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint synthesize recipe.toml --out images\n  layerprint synthesize recipe.toml --out images --resume\n  layerprint synthesize recipe.toml --out images --executor slurm --sbatch=--gres=gpu:1"
+)]
 pub struct Arguments {
     /// The recipe, as experiments/demo/recipe.toml
     recipe: PathBuf,
@@ -33,6 +37,9 @@ pub struct Arguments {
     /// Only the trial of one of the recipe's seeds: what a task of a cluster does
     #[arg(long, value_name = "SEED", hide = true, conflicts_with_all = ["resume", "seed"])]
     trial: Option<u64>,
+    /// Print the set's figures as JSON, and nothing else, on standard output
+    #[arg(long, conflicts_with = "executor")]
+    json: bool,
     #[command(flatten)]
     computing: Computing,
     #[command(flatten)]
@@ -109,6 +116,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
+        Ok(set) if arguments.json => json::print(&set.manifest().figures),
         Ok(set) => {
             print!("{}", figures::one(&set.manifest().figures));
             println!("{}", set.folder().display());

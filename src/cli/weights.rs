@@ -8,6 +8,9 @@ use crate::synthesize::network::{self, Download, PUBLISHED_SHA1, PUBLISHED_URL, 
 
 /// Fetch, import or show the network's weights
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  layerprint weights fetch --if-missing\n  layerprint weights import bvlc_googlenet.caffemodel\n  layerprint weights show"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -16,6 +19,7 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Download the published weights into the cache; goes on where a download was broken off
+    #[command(after_help = "Examples:\n  layerprint weights fetch\n  layerprint weights fetch --if-missing")]
     Fetch {
         /// Another address, of a .caffemodel or .safetensors file
         #[arg(long, requires = "sha1", default_value = PUBLISHED_URL)]
@@ -31,11 +35,13 @@ enum Action {
         if_missing: bool,
     },
     /// Check a .caffemodel or .safetensors file and put its weights into the cache
+    #[command(after_help = "Examples:\n  layerprint weights import bvlc_googlenet.caffemodel")]
     Import {
         /// The file
         file: PathBuf,
     },
     /// Say which weights would be used
+    #[command(after_help = "Examples:\n  layerprint weights show")]
     Show {
         /// As for the other commands
         #[arg(long, value_name = "FILE")]

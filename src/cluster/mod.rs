@@ -17,7 +17,7 @@ pub use slurm::Cluster;
 pub use task::{Failure, Task, run_task};
 
 use crate::cluster::submission::{States, Submission};
-use crate::study::Progress;
+use crate::study::{Finding, Progress, with_causes};
 
 /// How often what has left the queue without a word is looked for again: files of other nodes may come late.
 const LOOKS: u32 = 5;
@@ -27,6 +27,16 @@ const MOST_REFUSALS: u32 = 20;
 
 /// Between two looks at the queue: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(15)];
+
+/// Whether this machine may hand tasks to a scheduler.
+pub fn outfit() -> Vec<Finding> {
+    const SUBJECT: &str = "cluster";
+    vec![match slurm::version() {
+        Ok(version) => Finding::pass(SUBJECT, version),
+        Err(Error::Missing { .. }) => Finding::pass(SUBJECT, "none here: no sbatch, and --executor slurm needs it"),
+        Err(error) => Finding::warn(SUBJECT, with_causes(&error), "ask those who run the cluster"),
+    }]
+}
 
 /// Waits for jobs of an earlier submission that are still in the queue, if there are any.
 pub fn wait_for_earlier(cluster: &Cluster, progress: &dyn Progress) -> Result<(), Error> {

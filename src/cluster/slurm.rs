@@ -45,6 +45,11 @@ pub struct Array<'a> {
     pub after: &'a [String],
 }
 
+/// What the scheduler calls itself: `slurm 23.11.4`.
+pub fn version() -> Result<String, Error> {
+    Ok(said("sbatch", Command::new("sbatch").arg("--version"))?.trim().into())
+}
+
 /// Submits an array; its job's number.
 pub fn submit(array: &Array) -> Result<String, Error> {
     let mut command = Command::new("sbatch");

@@ -3,6 +3,7 @@
 //! Follows nilearn 0.14 (`spm_hrf`, `glover_hrf`, their derivatives, `compute_regressor`) number by number, so that a design
 //! can be compared with the field's most used library.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Samples of the response a TR.
@@ -17,7 +18,7 @@ const TIME_STEP_S: f64 = 0.1;
 const DISPERSION_STEP: f64 = 0.01;
 
 /// A canonical haemodynamic response: a gamma density for the peak minus a smaller one for the undershoot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Hrf {
     /// SPM's: shapes 6 and 16 in seconds, ratio 0.167.
@@ -27,7 +28,7 @@ pub enum Hrf {
 }
 
 /// What is modelled of the response beside its canonical form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Derivatives {
     /// Nothing.

@@ -249,7 +249,8 @@ impl Design {
         Ok(output.finish()?)
     }
 
-    fn figures(&self) -> serde_json::Value {
+    /// Every figure, as `design.json` has them.
+    pub fn figures(&self) -> serde_json::Value {
         let shown: serde_json::Map<_, _> =
             self.images.iter().cloned().zip(self.shown().into_iter().map(serde_json::Value::from)).collect();
         json!({

@@ -1,11 +1,10 @@
-//! How much room a run needs on a disk, and how much there is.
+//! How much room a run needs on a disk, and whether it is there.
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::present::error::Error;
 use crate::present::timeline::Timeline;
+use crate::study::disk_space::{DiskSpace, at};
 use crate::study::{self, ImageSet};
 
 /// The line of a frame in the journal, of a pulse or of a trial's onset, is shorter.
@@ -20,17 +19,6 @@ const RUN_BYTES: u64 = 64 * 1024;
 /// Room is asked for so many times over: a run may be repeated, and nothing else on the disk stands still.
 const TIMES: u64 = 2;
 
-/// Room on a disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskSpace {
-    /// A folder that exists: the one asked for, or the first above it.
-    pub folder: PathBuf,
-    /// Bytes that this user may still write.
-    pub free: u64,
-    /// Whether this user may write there.
-    pub is_writable: bool,
-}
-
 /// The bytes that the journal and tables of a run take at the most, with several pulses each volume.
 pub fn of_run(timeline: &Timeline) -> u64 {
     let rows = timeline.end_frame() + 64 * u64::from(timeline.volumes());
@@ -44,23 +32,6 @@ pub fn of_images(images: &ImageSet) -> Result<u64, Error> {
         std::fs::metadata(&path).map(|file| file.len()).map_err(study::Error::file("read", path))
     };
     Ok(images.manifest().images.iter().map(size).sum::<Result<u64, _>>()?)
-}
-
-/// The room where a folder is, or will be made.
-pub fn at(folder: &Path) -> Result<DiskSpace, Error> {
-    let absolute = std::path::absolute(folder).map_err(study::Error::file("read", folder))?;
-    let existing = absolute.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let refused = |source| study::Error::File { action: "find the free room of", path: existing.into(), source };
-    let path = CString::new(existing.as_os_str().as_bytes()).map_err(|error| refused(error.into()))?;
-    // SAFETY: all zeros are a statvfs.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the path ends with a zero; the call writes what the pointer is to and nothing else.
-    if unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } != 0 {
-        return Err(refused(std::io::Error::last_os_error()).into());
-    }
-    // SAFETY: the path ends with a zero and is only read.
-    let is_writable = unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0;
-    Ok(DiskSpace { folder: existing.into(), free: found.f_bavail * found.f_frsize, is_writable })
 }
 
 /// An error where nothing can be written into a folder that is there or will be made.
@@ -145,10 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_yet_has_the_room_of_the_one_above_it() {
+    fn too_little_room_is_said_with_what_is_needed() {
         let folder = tempfile::tempdir().unwrap();
-        let space = at(&folder.path().join("not/yet")).unwrap();
-        assert!(space.folder == folder.path() && space.free > 0 && space.is_writable);
         assert!(require(folder.path(), 1).is_ok());
         let error = require(folder.path(), u64::MAX / 4).unwrap_err().to_string();
         assert!(error.contains("too little room") && error.contains("are needed"), "{error}");

@@ -45,11 +45,11 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use attempt::{Attempt, Standing};
-pub use check::{Finding, Gate, Judgement, Passage, faults, gate, rehearse_until_killed};
+pub use check::{Gate, Passage, faults, gate, outfit, rehearse_until_killed};
 pub use design::{Assumptions, CarryOver, Compared, Design, PairCounts, design};
 pub use error::Error;
 pub use order::Trial;
-pub use protocol::Protocol;
+pub use protocol::{PROTOCOL, Protocol};
 pub use psychopy::export_psychopy;
 pub use recover::{Found, Recovery, recover, recover_all};
 pub use session::{Scanner, Screen, Session};

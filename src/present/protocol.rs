@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::pulses::Expected;
@@ -10,10 +11,13 @@ use crate::present::trials::{Targets, Trials};
 use crate::present::wiring::{Responses, TriggerSetup};
 use crate::study::bids::Label;
 use crate::study::checked::checked;
-use crate::study::{self, file};
+use crate::study::{self, SettingsFile, file};
+
+/// A protocol to begin with.
+pub const PROTOCOL: SettingsFile = SettingsFile::of::<Protocol>("protocol", include_str!("protocol.toml"));
 
 /// A protocol: a TOML file that was read and checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// The BIDS label of the task.
@@ -27,11 +31,14 @@ pub struct Protocol {
     /// When the scanner sends a pulse.
     #[serde(default, deserialize_with = "pulses")]
     pub(in crate::present) pulses: Pulses,
+    /// What is shown for how long.
     pub(in crate::present) trials: Trials,
     /// What the participant is to respond to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) targets: Option<Targets>,
+    /// The screen as the participant sees it.
     pub(in crate::present) screen: ScreenSetup,
+    /// How the scanner's pulses arrive.
     pub(in crate::present) trigger: TriggerSetup,
     /// What the time of the trials follows.
     #[serde(default)]
@@ -45,7 +52,7 @@ pub struct Protocol {
 }
 
 /// Volumes before the magnetization is steady. Onset 0 is the first volume that is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dummies {
     /// There are none, or the scanner sends no pulse until they are over: the first pulse is onset 0.
@@ -57,7 +64,7 @@ pub enum Dummies {
 }
 
 /// When the scanner sends a pulse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(
     clippy::enum_variant_names,
@@ -74,7 +81,7 @@ pub enum Pulses {
 }
 
 /// What the time of a run's trials follows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LockTo {
     /// This computer's clock, from the first stored volume on.
@@ -91,7 +98,7 @@ impl Pulses {
 }
 
 /// The screen as the participant sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScreenSetup {
     /// Width of the whole screen, in mm.
@@ -100,10 +107,14 @@ pub struct ScreenSetup {
     /// From the eye to the screen, over the mirror, in mm.
     #[serde(deserialize_with = "positive")]
     pub(in crate::present) distance_mm: f64,
+    /// How large images are drawn.
     pub(in crate::present) image_size: ImageSize,
+    /// What surrounds the images.
     pub(in crate::present) background: Background,
+    /// A dot in the middle, drawn over the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) fixation: Option<Fixation>,
+    /// A square for a photodiode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::present) photodiode: Option<Photodiode>,
     /// The file of a gamma table, from the folder of the protocol.
@@ -112,7 +123,7 @@ pub struct ScreenSetup {
 }
 
 /// How large images are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageSize {
     /// A pixel of the image is a pixel of the screen.
@@ -122,7 +133,7 @@ pub enum ImageSize {
 }
 
 /// What surrounds the images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Background {
     /// The mean colour of all images.
@@ -132,7 +143,7 @@ pub enum Background {
 }
 
 /// A dot in the middle, drawn over the images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fixation {
     /// In degrees of visual angle.
@@ -143,7 +154,7 @@ pub struct Fixation {
 }
 
 /// A square that is white during the first frames of each image and black otherwise, for a photodiode.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Photodiode {
     /// Where.
@@ -154,7 +165,7 @@ pub struct Photodiode {
 }
 
 /// A corner of the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Corner {
     TopLeft,
@@ -379,5 +390,14 @@ pub(in crate::present) mod tests {
     fn a_protocol_survives_the_journal() {
         let text = serde_json::to_string(&sound()).unwrap();
         assert_eq!(serde_json::from_str::<Protocol>(&text).unwrap(), sound());
+    }
+
+    #[test]
+    fn the_protocol_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = PROTOCOL.versions();
+        assert!(versions.len() > 5);
+        for text in versions {
+            Protocol::parse(Path::new("protocol.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::protocol::ScreenSetup;
@@ -9,7 +10,7 @@ use crate::present::quantity::{LONGEST_S, at_least_one, not_negative, positive};
 use crate::study::checked::checked;
 
 /// What is shown for how long.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Trials {
     /// What follows what.
@@ -70,7 +71,7 @@ pub struct Interval {
 }
 
 /// What the participant is to respond to.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Targets {
     /// An image that is shown twice in a row.
@@ -82,7 +83,7 @@ pub enum Targets {
 }
 
 /// Immediate repeats, added to the order. No image is shown three times in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneBack {
     /// How many of a run's images are repeated.
@@ -91,7 +92,7 @@ pub struct OneBack {
 }
 
 /// Changes of the fixation's colour, at any time of the trials.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FixationChange {
     /// How many there are in a run.
@@ -109,7 +110,7 @@ pub struct FixationChange {
 }
 
 /// Small grey squares that appear on images for a moment, on no two neighbouring trials.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GreySquare {
     /// On how many of a run's images one appears.
@@ -178,43 +179,58 @@ impl Targets {
 }
 
 /// The order, as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 enum Kind {
+    /// Permuted blocks, each with every image once, without immediate repeats.
     #[default]
     #[serde(rename = "blocks")]
     Blocks,
+    /// All trials shuffled; images may follow themselves.
     #[serde(rename = "plain")]
     Plain,
+    /// The images and null, each after each once, itself included.
     #[serde(rename = "type1-index1")]
     Type1Index1,
+    /// Each ordered pair of different images once.
     #[serde(rename = "eulerian")]
     Eulerian,
+    /// The order that stands in a table beside the protocol.
     #[serde(rename = "file")]
     File(PathBuf),
 }
 
 /// The keys as they are written. Which of them there must be depends on the order and on each other.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// What follows what.
     #[serde(default)]
     order: Kind,
+    /// How often each image is shown in a run, 1 to 1000; of the orders `blocks` and `plain`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "repetitions")]
     repetitions: Option<u32>,
+    /// The share of trials without image, 0 to 0.4; of the orders `blocks` and `plain`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_fraction")]
     null_fraction: Option<f64>,
+    /// How many runs share a sequence; of the order `type1-index1`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "repetitions")]
     runs: Option<u32>,
+    /// How long an image is shown, in seconds.
     #[serde(deserialize_with = "positive")]
     image_s: f64,
+    /// From the onset of a trial to the next one, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "soa")]
     soa_s: Option<f64>,
+    /// In place of `soa_s`: from the end of an image to the next onset, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "each_positive")]
     interval_s: Option<Vec<f64>>,
+    /// The share of trials that each interval follows; they come to 1.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "each_positive")]
     shares: Option<Vec<f64>>,
+    /// From the first stored volume to the first trial, in seconds, from 0.1.
     #[serde(deserialize_with = "lead_in")]
     lead_in_s: f64,
+    /// From the end of the last trial to the end of the run, in seconds.
     #[serde(deserialize_with = "not_negative")]
     lead_out_s: f64,
 }

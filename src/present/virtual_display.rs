@@ -1,11 +1,20 @@
 //! A virtual display: an X server without a screen, for rehearsals on machines that have none.
 
 use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::present::error::Error;
+
+/// The X server without a screen.
+const SERVER: &str = "Xvfb";
+
+/// Where the X server without a screen is, if it is installed.
+pub fn program() -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(SERVER)).find(|path| path.is_file())
+}
 
 /// An Xvfb of our own, which ends with this value.
 pub struct VirtualDisplay {
@@ -20,7 +29,7 @@ impl VirtualDisplay {
     /// To be called from the main thread before a window is opened: it sets environment variables.
     pub fn start() -> Result<VirtualDisplay, Error> {
         // `-terminate`: it ends with its last client, also where this program was killed.
-        let mut server = Command::new("Xvfb")
+        let mut server = Command::new(SERVER)
             .args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-terminate"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

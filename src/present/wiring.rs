@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::present::quantity::at_least_one;
 use crate::study::checked::checked;
 
 /// How the scanner's pulses arrive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerSetup {
     /// A byte over a serial port.
@@ -23,7 +24,7 @@ pub enum TriggerSetup {
 }
 
 /// A serial port: 8 data bits, no parity, 1 stop bit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PortSetup {
     /// Its path.
@@ -37,7 +38,7 @@ pub struct PortSetup {
 }
 
 /// Something that is said to a box, and what it says to that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandshakeStep {
     /// What is written.
@@ -48,12 +49,12 @@ pub struct HandshakeStep {
 }
 
 /// Bytes, written as the characters U+0001 to U+00FF.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Latin1(pub(in crate::present) Vec<u8>);
 
 /// A serial port and what a pulse looks like on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "WrittenSerial", into = "WrittenSerial")]
 pub struct SerialSetup {
     /// The port.
@@ -72,7 +73,7 @@ pub enum Code {
 }
 
 /// A modem line of a serial port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModemLineSetup {
     /// The port's path.
@@ -84,7 +85,7 @@ pub struct ModemLineSetup {
 }
 
 /// A line that a modem can set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Clear to send.
@@ -98,7 +99,7 @@ pub enum Line {
 }
 
 /// A change of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Edge {
     /// It is set.
@@ -108,7 +109,7 @@ pub enum Edge {
 }
 
 /// A key of an input device of the kernel's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputSetup {
     /// The device's path, best one below `/dev/input/by-id`.
@@ -119,7 +120,7 @@ pub struct InputSetup {
 }
 
 /// A key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySetup {
     /// The character that it types.
@@ -127,7 +128,7 @@ pub struct KeySetup {
 }
 
 /// The participant's buttons.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Responses {
     /// The buttons by their names.
@@ -148,7 +149,7 @@ pub struct Responses {
 }
 
 /// What a press of a button looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Button {
     /// A byte of its own over a serial port.
@@ -267,16 +268,21 @@ pub fn key_code(key: char) -> Option<u16> {
     ROWS.iter().find_map(|(row, first)| row.find(key).map(|place| first + place as u16))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenSerial {
+    /// The port's path.
     port: String,
+    /// Bits per second.
     #[serde(deserialize_with = "at_least_one")]
     baud: u32,
+    /// The byte that is a pulse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     byte: Option<u8>,
+    /// In place of `byte`: the bits that a pulse sets, where each byte is the state of all lines of the box.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mask: Option<u8>,
+    /// What is said to the box when the port is opened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     handshake: Vec<HandshakeStep>,
 }

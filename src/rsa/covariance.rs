@@ -1,5 +1,6 @@
 //! The covariance of noise between voxels, and patterns without it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Sums of a vector are kept in so many parts, so that they are added in the same order on every machine.
@@ -7,7 +8,7 @@ const LANES: usize = 8;
 
 /// How the covariance of residuals is estimated, as rsatoolbox does: residuals less their mean over time, n - 1 degrees of
 /// freedom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Covariance {
     /// Shrunk towards its diagonal (Schäfer and Strimmer 2005).

@@ -3,6 +3,7 @@
 //! Every reading is a sum of the layers' standardized vectors u_k, so that it is known from their correlations C alone, with
 //! P = C^-1.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rsa::symmetric::Symmetric;
@@ -11,7 +12,7 @@ use crate::rsa::symmetric::Symmetric;
 const LARGEST_CONDITION: f64 = 1e10;
 
 /// What of a layer's RSM a searchlight is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// All of it.

@@ -1,5 +1,6 @@
 //! How the vectors of two RSMs are compared.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rsa::correlation::{average_ranks, is_constant, pearson, spearman};
@@ -9,7 +10,7 @@ use crate::rsa::rsm::{pair_count, pairs};
 ///
 /// A correlation is the same for similarities and dissimilarities if both vectors are of one kind. A cosine is not: it takes
 /// dissimilarities, whose 0 means something ([`SecondOrder::takes_dissimilarities`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondOrder {
     /// Pearson's correlation of average ranks (ties share the mean of their ranks).

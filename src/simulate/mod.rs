@@ -24,7 +24,7 @@ use crate::study::{ImageSet, Output, Progress, file, table};
 
 pub use error::Error;
 pub use participant::Participant;
-pub use settings::{Participants, Settings, Tuning};
+pub use settings::{Participants, SIMULATION, Settings, Tuning};
 
 /// The mean signal of a voxel, in the arbitrary units of a scanner.
 const BASELINE: f32 = 10_000.0;

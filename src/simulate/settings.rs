@@ -1,12 +1,17 @@
 //! The settings of a simulation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::study::SettingsFile;
 use crate::study::bids::Label;
 use crate::study::checked::{checked, not_negative, positive};
 
+/// A simulation to begin with.
+pub const SIMULATION: SettingsFile = SettingsFile::of::<Settings>("simulation", include_str!("simulation.toml"));
+
 /// What kind of brain and noise is simulated: `simulation.toml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Edge of a voxel in mm, 2 to 6.
@@ -42,7 +47,7 @@ pub struct Settings {
 }
 
 /// How many brains are simulated, and how they differ beside their tuning and noise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Participants {
     /// How many, 1 to 999.
@@ -65,7 +70,7 @@ impl Participants {
 }
 
 /// How the tuning of voxels is arranged inside a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tuning {
     /// Every voxel draws its tuning for itself: a searchlight of n voxels shows the layer's RSM with the sampling noise of
@@ -86,4 +91,22 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 fn voxel_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     checked(deserializer, "a size from 2 to 6 mm", |value| (2.0..=6.0).contains(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::study::file;
+
+    #[test]
+    fn the_simulation_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = SIMULATION.versions();
+        assert_eq!(versions.len(), 2);
+        for text in versions {
+            let read = file::parse_toml::<Settings>(Path::new("simulation.toml"), &text);
+            read.unwrap_or_else(|e| panic!("{e}\n{text}"));
+        }
+    }
 }

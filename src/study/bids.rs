@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde_json::json;
 
 use crate::study::{error::Error, file, provenance::Provenance};
@@ -11,7 +12,7 @@ use crate::study::{error::Error, file, provenance::Provenance};
 pub const BIDS_VERSION: &str = "1.10.0";
 
 /// A label of a BIDS entity: letters and digits, as in `sub-01`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 

@@ -17,6 +17,7 @@ use crate::study::{
     },
     file,
     image_set::{ImageRecord, ImageSet},
+    nearest::did_you_mean,
     provenance::Provenance,
 };
 
@@ -348,7 +349,8 @@ impl Import<'_> {
         let is_other = OTHER_TYPES.contains(&trial_type);
         if !is_any_image && !is_other && named(trial_type).is_none() {
             let what = format!(
-                "{trial_type:?} is no image of the set ({}, ...), nor {}: say under [trial_types] which of them it is",
+                "{trial_type:?}{} is no image of the set ({}, ...), nor {}: say under [trial_types] which of them it is",
+                did_you_mean(records.iter().map(ImageRecord::name).chain(OTHER_TYPES), trial_type),
                 records[0].name(),
                 OTHER_TYPES.join(", ")
             );

@@ -10,6 +10,11 @@ pub fn slip_of<'a>(known: impl IntoIterator<Item = &'a str>, word: &str) -> Opti
     nearest(known, word).filter(|known| edits(known, word) <= (word.chars().count() / 3).max(1))
 }
 
+/// What follows an unknown word in a message: the known one that it is a slip of, or nothing.
+pub fn did_you_mean<'a>(known: impl IntoIterator<Item = &'a str>, word: &str) -> String {
+    slip_of(known, word).map_or(String::new(), |meant| format!(" (did you mean {meant:?}?)"))
+}
+
 /// How many letters must be put in, taken out or exchanged to make one word of the other (Levenshtein 1966).
 fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
@@ -41,5 +46,7 @@ mod tests {
         assert_eq!(slip_of(known, "smoothing"), None);
         assert_eq!(nearest(known, "smoothing"), Some("models"));
         assert_eq!(slip_of([], "mask"), None);
+        assert_eq!(did_you_mean(known, "masks"), " (did you mean \"mask\"?)");
+        assert_eq!(did_you_mean(known, "smoothing"), "");
     }
 }

@@ -9,6 +9,7 @@ mod evaluation;
 mod fingerprint;
 pub mod network;
 mod objective;
+mod outfit;
 mod parametrization;
 mod picture;
 mod pngs;
@@ -35,7 +36,8 @@ pub use crate::synthesize::device::{Choice, Computer, Precision};
 pub use crate::synthesize::error::Error;
 pub use crate::synthesize::evaluation::{ComparisonRow, comparison};
 pub use crate::synthesize::fingerprint::{Measured, fingerprint};
-pub use crate::synthesize::recipe::Recipe;
+pub use crate::synthesize::outfit::outfit;
+pub use crate::synthesize::recipe::{RECIPE, Recipe};
 pub use crate::synthesize::select::{Selection, select};
 
 /// Synthesizes an image set by a recipe into the new folder `out`, and returns the set as it is read back from there.

@@ -2,6 +2,7 @@
 //!
 //! After lucid (Olah, Mordvintsev and Schubert 2017, "Feature Visualization", distill.pub/2017/feature-visualization).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -15,7 +16,7 @@ const COLOUR: [[f64; 3]; 3] = [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -
 const MARGIN: f64 = 0.01;
 
 /// What the coefficients are.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, tag = "kind", rename_all = "lowercase")]
 pub enum Parametrization {
     /// Fourier coefficients, scaled by 1 / frequency ^ slope, in decorrelated colours.

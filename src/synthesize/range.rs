@@ -1,11 +1,12 @@
 //! Ranges of numbers, checked while they are read.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::study::checked::checked;
 
 /// A closed range of numbers, `[low, high]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Range([f64; 2]);
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
-use crate::study::{self, NetworkRecord, Seed, file};
+use crate::study::{self, NetworkRecord, Seed, SettingsFile, file};
 use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
 use crate::synthesize::network::{Mapped, MappedFile, ModelViews, Tap, architecture, check_taps};
@@ -14,9 +15,12 @@ use crate::synthesize::parametrization::Parametrization;
 use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
 
+/// A recipe to begin with: that of the image set that comes with the program.
+pub const RECIPE: SettingsFile = SettingsFile::of::<Recipe>("recipe", include_str!("recipe.toml"));
+
 /// How an image set is synthesized. Read from a file and checked there; nothing has a hidden default: a term, a kind of
 /// view that is absent is not used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// What the set is called.
@@ -40,17 +44,25 @@ pub struct Recipe {
     /// The network that is mapped in place of GoogLeNet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<MappedFile>,
+    /// What the ascent starts from.
     pub(in crate::synthesize) start: Start,
+    /// What a step changes.
     pub(in crate::synthesize) parametrization: Parametrization,
+    /// What is done to the images before the network sees them.
     #[serde(default, skip_serializing_if = "Kinds::is_empty")]
     pub(in crate::synthesize) views: Kinds,
+    /// What is done to the network.
     #[serde(default, skip_serializing_if = "ModelViews::is_empty")]
     pub(in crate::synthesize) model_views: ModelViews,
+    /// The terms over the layers' RSMs.
     pub(in crate::synthesize) objective: Objective,
+    /// What further networks say of the same images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::synthesize) shared: Option<Shared>,
+    /// The terms over the images themselves.
     #[serde(default, skip_serializing_if = "Naturalness::is_empty")]
     pub(in crate::synthesize) naturalness: Naturalness,
+    /// How the objective is made small.
     pub(in crate::synthesize) ascent: Schedule,
 }
 
@@ -142,4 +154,19 @@ fn taps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Tap>>, 
     let taps = Vec::<Tap>::deserialize(deserializer)?;
     check_taps(&taps).map_err(D::Error::custom)?;
     Ok(Some(taps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = RECIPE.versions();
+        assert!(versions.len() > 5);
+        for text in versions {
+            let recipe = Recipe::parse(Path::new("recipe.toml"), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(recipe.images(), 16);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -15,7 +16,7 @@ const SHARP_PX: f64 = 0.15;
 const DARKEST: f64 = 1e-4;
 
 /// What a view may do to an image, each kind with the range that it is drawn from; a kind that is absent is not used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kinds {
     /// Horizontal and vertical shift in pixels, each drawn by itself.
@@ -51,7 +52,7 @@ pub struct Kinds {
 }
 
 /// What lies around an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Surround {
     /// The image, mirrored at its edge.

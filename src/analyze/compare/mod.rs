@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 pub use files::{ComparisonSummary, MethodSummary, SpatialSummary};
-pub use settings::ComparisonPlan;
+pub use settings::{COMPARISON, ComparisonPlan};
 pub use statement::{Statement, StatementKind};
 
 use crate::analyze::error::Error;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
@@ -9,10 +10,13 @@ use crate::analyze::group::overlap::{Threshold, interval, resamples};
 use crate::analyze::group::plan::{alpha, flips};
 use crate::rsa::Reading;
 use crate::study::checked::positive;
-use crate::study::{Seed, file};
+use crate::study::{Seed, SettingsFile, file};
+
+/// A comparison to begin with.
+pub const COMPARISON: SettingsFile = SettingsFile::of::<ComparisonPlan>("comparison", include_str!("comparison.toml"));
 
 /// How methods are compared. Every key must stand in the file, but for one that only three methods need.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ComparisonPlan {
     /// Whether similarities r become atanh r before anything is averaged.
@@ -45,5 +49,20 @@ impl ComparisonPlan {
     /// Reads the settings.
     pub fn read(path: &Path) -> Result<ComparisonPlan, Error> {
         Ok(file::read_toml(path)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comparison_to_begin_with_is_read_with_each_of_its_settings() {
+        let versions = COMPARISON.versions();
+        assert_eq!(versions.len(), 2);
+        for text in versions {
+            let read = file::parse_toml::<ComparisonPlan>(Path::new("comparison.toml"), &text);
+            read.unwrap_or_else(|e| panic!("{e}\n{text}"));
+        }
     }
 }

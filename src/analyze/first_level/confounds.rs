@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
@@ -16,7 +17,7 @@ pub const DISPLACEMENT: &str = "framewise_displacement";
 
 /// How many motion parameters are taken out: the 6 of a rigid body; 12 with their differences from volume to volume; 24
 /// with the squares of those (as fMRIPrep names them, after Friston et al. 1996 and Satterthwaite et al. 2013).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u32", into = "u32")]
 pub enum Motion {
     /// Three translations and three rotations.

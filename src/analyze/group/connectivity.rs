@@ -1,12 +1,13 @@
 //! Which voxels are neighbours.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::brain::Mask;
 
 /// Which voxels around a voxel belong to one cluster with it, in steps of the grid. In plans and sidecars it is the number
 /// of neighbours: 6, 18 or 26.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u32", into = "u32")]
 pub enum Connectivity {
     /// Those that share a face with it: 6.

@@ -1,6 +1,7 @@
 //! How much the layers' maps overlap.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::group::bootstrap::{Estimate, draws};
@@ -12,7 +13,7 @@ use crate::study::checked::checked;
 use crate::study::{Seed, Stage};
 
 /// How the overlap between the layers' maps is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverlapPlan {
     /// Which voxels belong to a layer's map.
@@ -26,7 +27,7 @@ pub struct OverlapPlan {
 }
 
 /// Which voxels belong to a layer's map: those whose t over participants is large.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Threshold {
     /// Above the critical t of the one-sided max-T test over layers x voxels, at the plan's alpha; in resamples, too.

@@ -1,5 +1,6 @@
 //! `[group]` of `plan.toml`: how participants' maps are brought together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::analyze::group::connectivity::Connectivity;
@@ -12,7 +13,7 @@ use crate::study::{Layer, Seed};
 
 /// How participants' maps are brought together. What is optional is left out where its key is missing; every other key must
 /// stand in the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupPlan {
     /// Which maps are brought together: those of the layers' RSMs as they are, or of a residual method.

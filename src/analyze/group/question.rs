@@ -14,7 +14,7 @@ use crate::analyze::group::summary::GroupMember;
 use crate::analyze::group::tfce::Tfce;
 use crate::analyze::plan::Plan;
 use crate::study::bids::Label;
-use crate::study::{Layer, Progress};
+use crate::study::{Layer, Progress, did_you_mean};
 
 /// Whose maps to bring together, and where they lie.
 #[derive(Clone, Debug)]
@@ -59,8 +59,10 @@ impl<'a> Question<'a> {
         let layers = &maps.layers;
         let place = |layer: &Layer| {
             let found = layers.iter().position(|other| other == layer);
-            found
-                .ok_or_else(|| Error::Request(format!("the plan's contrasts name {layer}, of which there are no maps")))
+            let meant = || did_you_mean(layers.iter().map(Layer::name), layer.name());
+            found.ok_or_else(|| {
+                Error::Request(format!("the plan's contrasts name {layer}{}, of which there are no maps", meant()))
+            })
         };
         let contrasts =
             group.contrasts.iter().map(|[a, b]| Ok([place(a)?, place(b)?])).collect::<Result<Vec<_>, Error>>()?;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::group::cluster::{Cluster, clusters};
@@ -18,7 +19,7 @@ use crate::study::Stage;
 const CHUNK: usize = 8;
 
 /// In which direction a mean may lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tail {
     /// Above 0: one-sided.

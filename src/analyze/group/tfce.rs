@@ -6,13 +6,14 @@
 //! of the map's max-tree, built by union-find in the order of falling heights (Najman and Couprie 2006, IEEE Transactions
 //! on Image Processing 15).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::group::connectivity::Neighbours;
 use crate::study::checked::{not_negative, positive};
 
 /// The exponents of the enhancement.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TfceExponents {
     /// E, of a cluster's extent in voxels, at least 0; 0.5 for volumes.

@@ -29,7 +29,7 @@ use crate::rsa::{Reading, Symmetric};
 use crate::study::{Events, Layer, Models, Output, Progress, RunFacts, Silent, Stream};
 
 pub use figures::{PowerOfLayer, PowerOfStudy, Share};
-pub use settings::PowerSettings;
+pub use settings::{POWER, PowerSettings};
 
 /// An image set under the name that it has in tables.
 #[derive(Clone, Debug)]

@@ -1,12 +1,16 @@
 //! The settings of a power estimate.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::study::Seed;
 use crate::study::checked::checked;
+use crate::study::{Seed, SettingsFile};
+
+/// Studies to begin with.
+pub const POWER: SettingsFile = SettingsFile::of::<PowerSettings>("power", include_str!("power.toml"));
 
 /// Which studies are tried: `power.toml`. Every number of participants goes with every number of runs and every noise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerSettings {
     /// Numbers of participants, 2 to 1,000, each once.
@@ -104,5 +108,10 @@ mod tests {
             let message = parse(&SOUND.replace(from, to)).unwrap_err().to_string();
             assert!(message.contains(line) && message.contains(what), "{message}");
         }
+    }
+
+    #[test]
+    fn the_studies_to_begin_with_are_read() {
+        assert_eq!(parse(POWER.text).unwrap().runs, [4, 8]);
     }
 }

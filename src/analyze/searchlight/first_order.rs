@@ -1,12 +1,13 @@
 //! How the patterns of two images are compared.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rsa::{Covariance, Whitening};
 
 /// How the patterns of two images are compared over the voxels of a searchlight. Distances are squared and divided by the
 /// number of voxels, as in rsatoolbox; as similarities they have the opposite sign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FirstOrder {
     /// Pearson's correlation over voxels; the mean over images is left in.

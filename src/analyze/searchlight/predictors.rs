@@ -1,5 +1,6 @@
 //! What the RSM of a searchlight is compared with.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::analyze::error::Error;
@@ -10,7 +11,7 @@ use crate::rsa::{
 use crate::study::{Layer, Models};
 
 /// What of the layers' RSMs is regressed on that of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Regress {
     /// The values; the residual is then compared by the second-order similarity.

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::present::attempt::Attempt;
-use crate::present::check::finding::{Finding, with_causes};
 use crate::present::clock::Moment;
 use crate::present::display::{DisplayFacts, FlipSourceFacts, FlipSourceKind, Pacing};
 use crate::present::error::Error;
@@ -29,7 +28,9 @@ use crate::present::trigger::emulated::{EmulatedBox, without_heirs};
 use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
 use crate::present::writer::{JournalFile, Kept, Medium};
 use crate::study::bids::RunName;
-use crate::study::{self, Fault, OnsetSource, Progress, Provenance, RunFacts, Seed, Silent, Stage, Verdict};
+use crate::study::{
+    self, Fault, Finding, OnsetSource, Progress, Provenance, RunFacts, Seed, Silent, Stage, Verdict, with_causes,
+};
 
 /// The byte that is a pulse.
 const PULSE: u8 = b'5';
@@ -535,7 +536,7 @@ impl Progress for Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::check::finding::Judgement;
+    use crate::study::Judgement;
 
     #[test]
     fn a_fault_that_is_not_found_fails_with_what_was_seen_or_why_not() {

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::present::attempt;
-use crate::present::check::finding::{Finding, Judgement, with_causes};
 use crate::present::check::machine;
 use crate::present::check::scanner::{self, Heard};
 use crate::present::check::screen::{self, Ruler};
@@ -29,7 +28,7 @@ use crate::present::virtual_display::VirtualDisplay;
 use crate::present::window::Window;
 use crate::present::wiring::TriggerSetup;
 use crate::study::bids::{self, DatasetType, Label, RunName};
-use crate::study::{self, GridFit, ImageSet, Progress, Provenance, Seed, file};
+use crate::study::{self, Finding, GridFit, ImageSet, Judgement, Progress, Provenance, Seed, file, with_causes};
 
 /// The circumstances of a session.
 pub struct Gate<'a> {

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::present::check::finding::{Finding, with_causes};
 use crate::present::disk_space;
 use crate::present::display::WindowSystem;
 use crate::present::session::{Scanner, Screen};
+use crate::study::{Finding, with_causes};
 
 /// Below this a warning is due, whatever a run takes, in bytes.
 const SCANTY_BYTES: u64 = 1 << 30;
@@ -140,8 +140,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::present::check::finding::Judgement;
-    use crate::study::file;
+    use crate::study::{Judgement, file};
 
     fn sys(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

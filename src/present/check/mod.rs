@@ -2,12 +2,12 @@
 //! program finds the faults that a session can meet. Findings come out, each of which passes, warns or fails.
 
 mod faults;
-mod finding;
 mod gate;
 mod machine;
+mod outfit;
 mod scanner;
 mod screen;
 
 pub use faults::{faults, rehearse_until_killed};
-pub use finding::{Finding, Judgement};
 pub use gate::{Gate, Passage, gate};
+pub use outfit::outfit;

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::present::check::finding::Finding;
 use crate::present::clock::Moment;
 use crate::present::error::Error;
 use crate::present::protocol::{Protocol, Pulses};
 use crate::present::pulses::{self, Expected};
 use crate::present::trigger::{Signal, Trigger};
 use crate::present::wiring::{Button, Responses};
-use crate::study::{Fault, GridFit, Stage};
+use crate::study::{Fault, Finding, GridFit, Stage};
 
 /// So many pulses are waited for, where the protocol has so many.
 const PULSES: usize = 5;
@@ -197,12 +196,11 @@ pub fn pulses(protocol: &Protocol, source: &str, heard: &Heard) -> (Finding, Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::check::finding::Judgement;
     use crate::present::protocol::tests::sound;
     use crate::present::trigger::Devices;
     use crate::present::trigger::emulated::EmulatedBox;
     use crate::present::wiring::{Code, PortSetup, SerialSetup, TriggerSetup};
-    use crate::study::Silent;
+    use crate::study::{Judgement, Silent};
 
     fn found(pulses_s: &[f64]) -> Finding {
         pulses(&sound(), "/dev/x", &Heard { pulses_s: pulses_s.to_vec(), ..Heard::default() }).0

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::present::check::finding::{Finding, with_causes};
 use crate::present::display::{Display, DisplayFacts, Pacing};
 use crate::present::error::Error;
 use crate::present::protocol::{Background, ImageSize, ScreenSetup};
@@ -10,6 +9,7 @@ use crate::present::refresh::{self, Refreshes, flips};
 use crate::present::session::Scanner;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::timeline::Timeline;
+use crate::study::{Finding, with_causes};
 
 /// During so many flips late frames are counted.
 const FLIPS: usize = 180;
@@ -169,11 +169,11 @@ impl Ruler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::check::finding::Judgement;
     use crate::present::clock::Moment;
     use crate::present::journal::tests::beginning;
     use crate::present::protocol::tests::sound;
     use crate::present::simulated::SimulatedDisplay;
+    use crate::study::Judgement;
 
     fn facts(pacing: Pacing, measured_hz: f64, steady: bool) -> DisplayFacts {
         let display = beginning().display;

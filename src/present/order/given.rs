@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::present::order::{Order, Trial, intervals};
 use crate::study::table::{self, Table};
-use crate::study::{self, NULL, ONE_BACK};
+use crate::study::{self, NULL, ONE_BACK, did_you_mean};
 
 const TRIAL_TYPE: &str = "trial_type";
 
@@ -27,7 +27,10 @@ pub fn read(path: &Path, images: &[String]) -> Result<Vec<Trial>, study::Error> 
                 Some(image) => Trial::of(Some(image)),
                 None => {
                     let first = &images[0];
-                    let what = format!("{name:?} is no image of the set ({first}, ...), nor {NULL} or {ONE_BACK}");
+                    let known = images.iter().map(String::as_str).chain([NULL, ONE_BACK]);
+                    let meant = did_you_mean(known, name);
+                    let what =
+                        format!("{name:?}{meant} is no image of the set ({first}, ...), nor {NULL} or {ONE_BACK}");
                     return Err(table.error(row, what));
                 }
             },

@@ -26,6 +26,14 @@ pub trait Trigger {
     fn poll(&mut self) -> Option<Signal>;
 }
 
+/// The paths of the serial ports that this computer has.
+pub fn serial_ports() -> Vec<String> {
+    let mut ports: Vec<String> =
+        serialport::available_ports().unwrap_or_default().into_iter().map(|port| port.port_name).collect();
+    ports.sort();
+    ports
+}
+
 /// Something that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {

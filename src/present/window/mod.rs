@@ -1,5 +1,6 @@
 //! The real display: a window of winit that wgpu draws into.
 
+mod adapters;
 mod flip_source;
 mod opening;
 mod painter;
@@ -37,6 +38,8 @@ use crate::present::window::presentation::Presentation;
 use crate::present::window::vblank::AtBlanks;
 use crate::present::window::watchdog::Watchdog;
 use crate::present::window::x11::{Completions, PresentEvents, ServerBlanks};
+
+pub use crate::present::window::adapters::adapters;
 
 /// How many frames show whether a source tells the times of flips.
 const TRIAL_FRAMES: usize = 30;

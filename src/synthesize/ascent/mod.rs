@@ -9,6 +9,7 @@ mod state;
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Kind, Tensor};
 
@@ -26,7 +27,7 @@ use crate::synthesize::recipe::Recipe;
 pub use crate::synthesize::ascent::checkpoint::Identity;
 
 /// How the objective is made small.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// How many steps.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -16,7 +17,7 @@ use crate::synthesize::network::tap::Tap;
 use crate::synthesize::network::weights::Parameters;
 
 /// Which further network is asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum FurtherNetwork {
     /// Weights of GoogLeNet, other ones or beside another network that is mapped: a `.safetensors` or `.caffemodel` file.
@@ -47,14 +48,18 @@ pub struct Normalization {
 }
 
 /// The settings as they stand in a file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// The file: weights of GoogLeNet (`.safetensors`, `.caffemodel`) or a TorchScript module.
     path: PathBuf,
+    /// Subtracted from red, green and blue, 0 to 1, where the module does no preprocessing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mean: Option<[f64; 3]>,
+    /// What red, green and blue are then divided by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sd: Option<[f64; 3]>,
+    /// Which of its layers stands at the depth of which layer of the mapped network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layers: Option<BTreeMap<String, Output>>,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -27,7 +28,7 @@ pub enum Mapped {
 }
 
 /// A network that is mapped in place of the published GoogLeNet, and the file that it lies in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct MappedFile {
     path: PathBuf,
@@ -46,10 +47,12 @@ enum FileLayers {
 }
 
 /// The settings as they stand in a file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// The file: torchvision's GoogLeNet (`.safetensors`) or a TorchScript module.
     path: PathBuf,
+    /// Which of its layers; all of them where this is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<String>>,
 }

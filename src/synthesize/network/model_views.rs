@@ -4,13 +4,14 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::Tensor;
 
 use crate::synthesize::range::{Range, within};
 
 /// What may be done to the network, each with the range that its strength is drawn from; what is absent is not done.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelViews {
     /// The probability with which each channel of each convolution is silent, 0 to 0.5; the others are louder by

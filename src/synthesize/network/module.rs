@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
@@ -10,7 +11,7 @@ use crate::synthesize::device::{Computer, Precision};
 use crate::synthesize::error::Error;
 
 /// Which of a module's outputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Output {
     /// The place in the tuple or list that `forward` returns, from 0.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::study::{Layer, nearest};
@@ -14,7 +15,7 @@ const LINEAR: &str = ":linear";
 /// A place of the network whose activations can be measured: the output of a convolution or of an inception block
 /// (`conv1`, `3a`), or a branch of a block (`4a/pool_proj`), after its ReLU, or before it (`4a:linear`). Taps are ordered as
 /// the network computes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tap {
     /// Whose activations.

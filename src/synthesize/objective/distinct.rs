@@ -1,5 +1,6 @@
 //! Terms for layers that are distinct: functions of the correlations between the layers' RSMs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -8,30 +9,35 @@ use crate::synthesize::objective::rsm::upper_triangle;
 use crate::synthesize::objective::stable::unit;
 
 /// The mean of r^2 over the pairs of layers. Its gradient fades with r, so it can leave one pair of neighbours behind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Squares {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     pub(in crate::synthesize::objective) weight: f64,
 }
 
 /// -log det(C + ridge I) / layers, C being the layer similarity. log det C is the sum over layers of log(1 - R^2), R the
 /// multiple correlation of a layer's RSM with those before it: no layer can hide behind several others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogDeterminant {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     pub(in crate::synthesize::objective) weight: f64,
+    /// Added to the diagonal, above 0.
     #[serde(deserialize_with = "positive")]
     pub(in crate::synthesize::objective) ridge: f64,
 }
 
 /// (log of the mean over the pairs of exp(beta |r|)) / beta: between the mean of |r| (beta near 0) and its largest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SoftMax {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     pub(in crate::synthesize::objective) weight: f64,
+    /// The larger, the more the largest |r| counts alone; above 0.
     #[serde(deserialize_with = "positive")]
     pub(in crate::synthesize::objective) beta: f64,
 }

@@ -9,6 +9,7 @@ mod rsm;
 mod shared;
 mod stable;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -22,7 +23,7 @@ pub use crate::synthesize::objective::shared::Shared;
 pub use crate::synthesize::objective::stable::{Memory, keeps, spreads};
 
 /// The terms over the layers' RSMs. At least one of the first three must be there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, try_from = "Terms")]
 pub struct Objective {
     /// Distinct: the mean squared correlation of the RSMs.
@@ -45,14 +46,20 @@ pub struct Objective {
 }
 
 /// [`Objective`] as it is written, before it is known to ask for something.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Terms {
+    /// Distinct: the mean squared correlation of the RSMs.
     squares: Option<Squares>,
+    /// Distinct: the volume that the RSMs span.
     log_determinant: Option<LogDeterminant>,
+    /// Distinct: nearly the largest correlation.
     soft_max: Option<SoftMax>,
+    /// Spread: no RSM flatter than a floor.
     spread: Option<Spread>,
+    /// Stable: an RSM is that of the views before.
     keep: Option<Keep>,
+    /// Over what the activations are averaged before they are correlated; the terms are means over these.
     #[serde(default = "all_units")]
     pooling: Vec<Pooling>,
 }

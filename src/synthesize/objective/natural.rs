@@ -1,12 +1,13 @@
 //! Terms over the images themselves: what a projector can show and a person should see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::study::checked::{not_negative, positive};
 
 /// The terms over the images. One that is absent is not computed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Naturalness {
     /// Smooth: the mean difference of neighbouring pixels.
@@ -30,49 +31,57 @@ pub struct Naturalness {
 }
 
 /// The mean over pixels, colours and images of |difference to the right neighbour| + |difference to the one below|.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TotalVariation {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
 }
 
 /// The mean over images of max(0, SD of the colours - most)^2 / most^2: the root mean square over pixels of the distance
 /// of red, green and blue from their mean.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Colour {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
+    /// The SD of the colours that is allowed, above 0; white being 1.
     #[serde(deserialize_with = "positive")]
     most: f64,
 }
 
 /// The mean over images of max(0, |value - mean over images| - tolerance)^2 / tolerance^2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Matched {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
+    /// How far from the mean of the images is allowed, above 0; white being 1.
     #[serde(deserialize_with = "positive")]
     tolerance: f64,
 }
 
 /// The mean over pairs of images of max(0, 1 - distance / at_least)^2, the distance being the root mean square of the
 /// difference of their pixels after both were averaged over a 16 x 16 grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Distance {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
+    /// The distance that is enough, above 0; white being 1.
     #[serde(deserialize_with = "positive")]
     at_least: f64,
 }
 
 /// The mean squared difference of the pixels from those of the start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Start {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
 }

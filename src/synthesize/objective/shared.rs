@@ -1,5 +1,6 @@
 //! A term for fingerprints that are no accident of one network.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -9,9 +10,10 @@ use crate::synthesize::objective::stable::keeps;
 
 /// The mean over further networks and their layers of 1 - r, r being the correlation of a layer's RSM with that of the
 /// further network's layer at the same depth.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Shared {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
     /// The networks that are asked.

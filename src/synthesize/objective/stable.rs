@@ -1,5 +1,6 @@
 //! Terms for RSMs that stay: those of a view are compared with a memory of the views before.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Kind, Tensor};
 
@@ -7,19 +8,22 @@ use crate::study::checked::{checked, not_negative, positive};
 
 /// The mean over layers of max(0, (floor - SD) / floor)^2. With a memory, SD is that of the part of the RSM that stays:
 /// its covariance with the memory over the memory's SD. A flat RSM is lost in the noise of voxel patterns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     pub(in crate::synthesize::objective) weight: f64,
+    /// The SD of an RSM that is enough, above 0.
     #[serde(deserialize_with = "positive")]
     pub(in crate::synthesize::objective) floor: f64,
 }
 
 /// The mean over layers of 1 - r, r being the correlation of an RSM with the memory of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
+    /// How much it counts, from 0.
     #[serde(deserialize_with = "not_negative")]
     weight: f64,
     /// How much of the memory stays at each step.

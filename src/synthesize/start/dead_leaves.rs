@@ -9,6 +9,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI, SQRT_2, TAU};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tch::Tensor;
 
@@ -34,7 +35,7 @@ const TINT: f64 = 0.5;
 
 /// How the leaves of a set look. Each setting is a range that the images share out among them. Lengths are shares of an
 /// image's width, so that the settings hold at any size.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLeaves {
     /// The radius of the smallest leaf; spaced geometrically.

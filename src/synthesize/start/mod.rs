@@ -7,6 +7,7 @@ mod photographs;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -18,8 +19,8 @@ use crate::synthesize::start::noise::Noise;
 use crate::synthesize::view::Kinds;
 
 /// What the ascent starts from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Start {
     /// Textured shapes that hide each other.
     DeadLeaves(DeadLeaves),
@@ -66,6 +67,6 @@ mod tests {
         let sd = |start: Start| start.images(1, 32, Seed(1)).unwrap().std(false).double_value(&[]) * 255.0;
         assert!((sd(start("").unwrap()) - 100.0).abs() < 1e-3);
         assert!(sd(start("blur_px = 2.0").unwrap()) < 1.0);
-        assert!(start("blur_px = -1.0").is_err());
+        assert!(start("blur_px = -1.0").is_err() && start("blur = 1.0").is_err());
     }
 }

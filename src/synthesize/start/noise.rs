@@ -1,6 +1,7 @@
 //! Noise of a power-law spectrum, each image with a look of its own.
 
 use rand_distr::{Distribution, StandardNormal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -10,7 +11,7 @@ use crate::synthesize::range::{self, Range};
 use crate::synthesize::start::deal::Deal;
 
 /// What noise looks like. Each setting is a range that the images share out among them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
     /// SD over pixels before the sigmoid; spaced geometrically.

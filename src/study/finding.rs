@@ -1,4 +1,4 @@
-//! What a check finds.
+//! What a check finds, of a machine or of a session.
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub enum Judgement {
     Pass,
     /// Only the operator can tell.
     Look,
-    /// A run is possible, and may be worse for it.
+    /// It will do, and what is made may be worse for it.
     Warn,
     /// It is not.
     Fail,
@@ -41,7 +41,7 @@ impl Finding {
         Finding { subject, judgement: Judgement::Look, found: found.into(), advice: Some(advice.into()) }
     }
 
-    /// A run is possible, and may be worse for it.
+    /// It will do, and what is made may be worse for it.
     pub fn warn(subject: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
         Finding { subject, judgement: Judgement::Warn, found: found.into(), advice: Some(advice.into()) }
     }
