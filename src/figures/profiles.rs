@@ -102,12 +102,15 @@ mod tests {
         let regions =
             [profile("V1", [[0.2, 0.1, 0.3], none]), profile("<V2>", [[0.1, f64::NAN, f64::NAN], [-0.1, -0.2, 0.0]])];
         let svg = profiles("T", "D", "r", &names, &LayerColors::new(2), &regions);
-        assert_eq!((svg.matches("<rect").count(), svg.matches(&format!("stroke=\"{LINE}\"")).count()), (3, 2));
+        assert_eq!(
+            (svg.matches("<rect").count(), svg.matches(&format!("stroke=\"{LINE}\" stroke-width=\"1.2\"")).count()),
+            (3, 2)
+        );
         assert!(svg.contains("V1, a: 0.2") && svg.contains("&lt;V2&gt;, b: \u{2212}0.1"), "{svg}");
     }
 
     #[test]
     fn steps_are_round() {
-        assert_eq!([0.07, 0.3, 0.9, 0.0].map(nice_step), [0.02, 0.1, 0.25, 0.5]);
+        assert_eq!([0.07, 0.3, 0.9, 0.0].map(nice_step), [0.02, 0.1, 0.5, 0.5]);
     }
 }
