@@ -95,7 +95,7 @@ struct Map {
 }
 
 impl Viewer {
-    /// All maps that fit onto a page, the groups' first.
+    /// The maps that fit onto a page, the groups' first.
     pub fn of(findings: &Findings) -> Viewer {
         if NIIVUE.is_empty() {
             return Viewer::NotBuilt;
@@ -103,7 +103,10 @@ impl Viewer {
         let layers = findings.set.models().layers();
         let groups = findings.groups.iter().map(|group| of_group(group, findings.anatomy_of(group), layers));
         let participants = findings.participants.iter().map(|participant| of_participant(participant, layers));
-        let (shown, left_out) = within(MOST_BYTES, groups.chain(participants));
+        let shown = within(MOST_BYTES, groups.chain(participants));
+        let names = findings.groups.iter().map(|group| group.folder.clone());
+        let names = names.chain(findings.participants.iter().map(Participant::label));
+        let left_out = names.skip(shown.len()).collect();
         let (mut choices, mut maps, mut anatomies) = (Vec::new(), Vec::new(), Vec::new());
         for (place, collection) in shown.into_iter().enumerate() {
             let names = (maps.len()..).zip(collection.maps.iter().map(|map| map.name.clone()));
@@ -124,20 +127,14 @@ impl Viewer {
     }
 }
 
-/// The first collections that take no more than so many bytes together, and the names of the others. One that is too large
-/// does not keep out a smaller one after it.
-fn within(most: usize, collections: impl Iterator<Item = Collection>) -> (Vec<Collection>, Vec<String>) {
-    let (mut shown, mut left_out, mut total) = (Vec::new(), Vec::new(), 0);
-    for collection in collections {
-        let bytes = collection.bytes();
-        if total + bytes <= most {
-            total += bytes;
-            shown.push(collection);
-        } else {
-            left_out.push(collection.of);
-        }
-    }
-    (shown, left_out)
+/// The first collections that take no more than so many bytes together. None is made after the first that is too much.
+fn within(most: usize, collections: impl Iterator<Item = Collection>) -> Vec<Collection> {
+    let mut total = 0;
+    let fits = |collection: &Collection| {
+        total += collection.bytes();
+        total <= most
+    };
+    collections.take_while(fits).collect()
 }
 
 impl Collection {
@@ -291,16 +288,16 @@ mod tests {
     }
 
     #[test]
-    fn collections_beyond_the_budget_are_named_and_smaller_ones_after_them_shown() {
-        let collection = |of: &str, bytes: usize| Collection {
-            of: of.into(),
+    fn collections_are_shown_until_one_is_too_much_and_none_is_made_after_it() {
+        let collection = |bytes: usize| Collection {
+            of: bytes.to_string(),
             anatomy: Embedded("A".repeat(bytes)),
             over: String::new(),
             maps: Vec::new(),
         };
-        let (shown, left_out) =
-            within(100, [collection("a", 60), collection("b", 50), collection("c", 40)].into_iter());
-        let shown: Vec<String> = shown.into_iter().map(|collection| collection.of).collect();
-        assert_eq!((shown.join(" "), left_out.join(" ")), ("a c".into(), "b".into()));
+        let mut made = 0;
+        let collections = [60, 40, 1, 20].into_iter().inspect(|_| made += 1).map(collection);
+        let shown: Vec<String> = within(100, collections).into_iter().map(|collection| collection.of).collect();
+        assert_eq!((shown.join(" "), made), ("60 40".into(), 3));
     }
 }
