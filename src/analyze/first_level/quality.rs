@@ -17,7 +17,7 @@ pub const MOST_SLABS: usize = 200;
 /// Voxels that are added up together.
 const LANES: usize = 8;
 
-/// The voxels of a mask from below to above, cut into at most [`MOST_SLABS`] groups of equally many.
+/// The voxels of a mask from below to above, cut into at most 200 groups of equally many.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slabs {
     /// Voxels that follow each other in the mask and belong to one slab, and which.
@@ -142,7 +142,7 @@ fn add_volume_inner<const _WIDE: bool>(
 /// What a series itself is like.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quality {
-    /// Of each voxel, as [`Sums::temporal_snr`] has it.
+    /// Of each voxel: mean over SD in time, its line in time taken out.
     pub temporal_snr: Vec<f64>,
     /// For each slab, from below to above, a value for each volume: the mean over its voxels without its line in time, in SDs over time;
     /// NaN where it does not vary.
