@@ -678,7 +678,7 @@ fn what_was_shown_must_be_what_is_looked_for() {
     let (events, facts) = (study.raw(2, "events.tsv"), study.raw(2, "events.json"));
     let whole = std::fs::read_to_string(&events).unwrap();
     replace(&events, "image_04\t", "image_99\t");
-    study.refuses(&["run-02_events.tsv, line ", "\"image_99\" is not among the 8 images"]);
+    study.refuses(&["run-02_events.tsv, line ", "\"image_99\" (did you mean ", "is not among the 8 images"]);
     std::fs::write(&events, whole.replace("\timage_04\t", "\tnull\t")).unwrap();
     study.refuses(&["run-02_events.tsv", "\"image_04\" of the models was never shown"]);
     let sha256 = study.set().manifest().images[3].sha256.clone();
