@@ -331,8 +331,17 @@ fn write_maps(dataset: &Path, maps: &Path, name: &RunName, set_hash: &str, kind:
         });
         file::write_json(&name.func(&truth, "desc-truth_dseg.json"), &settings).unwrap();
     }
+    // The means over the rows that `write_first_level` writes.
+    let run = json!({
+        "name": format!("{name}_run-01"), "volumes": 150, "tr_s": 2.0,
+        "quality": {
+            "temporal_snr_median": 43.0, "displacement_mean_mm": 4.7 / 39.0, "displacement_max_mm": 0.9,
+            "dvars_mean_percent": 60.5 / 39.0, "censored_volumes": 1,
+            "variance_inflation_max": 12.5, "variance_inflation_of": "image_02",
+        },
+    });
     let summary = json!({
-        "participant": name.subject.to_string(), "task": "layers", "runs": [{ "name": "sub-01_task-layers_run-01", "volumes": 150, "tr_s": 2.0 }],
+        "participant": name.subject.to_string(), "task": "layers", "runs": [run],
         "plan": {
             "task": "layers",
             "first_level": {
@@ -360,8 +369,7 @@ fn write_first_level(maps: &Path, run: &RunName) {
     let rows = |row: &dyn Fn(usize) -> String| (0..VOLUMES).map(|t| row(t) + "\n").collect::<String>();
     let write = |ending: &str, text: String| fs::write(run.func(maps, ending), text).unwrap();
     write("desc-design_timeseries.tsv", format!("image_01\timage_02\tcensored_13\tconstant\n{}", rows(&design)));
-    let about =
-        json!({ "VarianceInflation": { "image_01": 1.25, "image_02": 12.5 }, "FirstLevel": { "censor_fd_mm": 0.5 } });
+    let about = json!({ "FirstLevel": { "censor_fd_mm": 0.5 } });
     file::write_json(&run.func(maps, "desc-design_timeseries.json"), &about).unwrap();
     let carpet = |t: usize| format!("{}\tn/a\t{}", (t % 3) as f64 - 1.0, (t % 5) as f64 / 2.0 - 1.0);
     write("desc-carpet_timeseries.tsv", format!("slab_001\tslab_002\tslab_003\n{}", rows(&carpet)));

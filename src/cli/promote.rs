@@ -7,7 +7,7 @@ use crate::present::{Attempt, Error};
 /// Make an attempt the one that counts as its run.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  layerprint promote bids/sourcedata/layerprint/sub-01/func/sub-01_task-layers_run-01_attempt-02_events.tsv"
+    after_help = "Examples:\n  layerprint promote bids/sourcedata/layerprint/sub-01/sub-01_task-layers_run-01_attempt-02_events.tsv"
 )]
 pub struct Arguments {
     /// A file of the attempt (its table or its journal), below the dataset's sourcedata/layerprint

@@ -1,11 +1,7 @@
 //! A bar for each layer.
 
-use crate::figures::color::Rgb;
+use crate::figures::color::{GRID, QUIET, Rgb, TEXT};
 use crate::figures::svg::{Anchor, Svg};
-
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
-const GRID: &str = "#e4e7ec";
 
 /// One bar.
 pub struct Bar {

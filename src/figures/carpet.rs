@@ -1,13 +1,10 @@
 //! A run's volumes side by side: how the head moved, how much the image changed, and a carpet of the time courses.
 
-use crate::figures::color::{Rgb, Scale};
+use crate::figures::color::{GRID, QUIET, Rgb, Scale, TEXT};
 use crate::figures::heatmap::signed;
 use crate::figures::svg::{Anchor, Svg};
 use crate::figures::timeline::{LEFT, WIDTH};
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
-const GRID: &str = "#e4e7ec";
 const BAND: &str = "#e9ebef";
 const TRACE: &str = "#20242c";
 const CENSORED: &str = "#b2182b";

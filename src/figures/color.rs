@@ -1,5 +1,14 @@
 //! Colours that survive grey print and colour blindness.
 
+/// What is written.
+pub const TEXT: &str = "#2b303b";
+/// What is written beside it: numbers at an axis, explanations.
+pub const QUIET: &str = "#5b6270";
+/// Lines that lead the eye.
+pub const GRID: &str = "#e4e7ec";
+/// Lines that say something.
+pub const LINE: &str = "#3b4252";
+
 /// An sRGB colour, 8 bits a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rgb(pub [u8; 3]);

@@ -1,12 +1,10 @@
 //! The design of a run: its order in time, what the volumes see of it, and what follows what.
 
-use crate::figures::color::{Rgb, Scale};
+use crate::figures::color::{QUIET, Rgb, Scale, TEXT};
 use crate::figures::heatmap::ink;
 use crate::figures::svg::{Anchor, Svg};
 use crate::figures::timeline::{LEFT, Run, WIDTH, draw_raster, raster_px, seconds_px, shortened};
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 const REGRESSOR: &str = "#2a788e";
 const TARGET: &str = "#b2182b";
 const NONE: Rgb = Rgb([0xf5, 0xf6, 0xf8]);

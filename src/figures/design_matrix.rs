@@ -1,11 +1,10 @@
 //! A design matrix as a picture: a row for each volume, a column for each regressor.
 
 use crate::figures::carpet::grey;
+use crate::figures::color::{QUIET, TEXT};
 use crate::figures::svg::{Anchor, Svg};
 use crate::figures::timeline::shortened;
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 /// The widest and narrowest column, the widest picture, and the height of all rows, in pixels.
 const COLUMN_PX: [f64; 2] = [18.0, 2.0];
 const WIDTH: f64 = 800.0;

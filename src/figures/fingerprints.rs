@@ -1,11 +1,9 @@
 //! The RSMs of many layers beside each other.
 
-use crate::figures::color::Scale;
+use crate::figures::color::{QUIET, Scale, TEXT};
 use crate::figures::heatmap::{BAR_PX, Cells, draw, draw_color_bar};
 use crate::figures::svg::{Anchor, Svg};
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 /// How many stand in a row.
 const COLUMNS: usize = 4;
 /// The edge of a matrix, the room between two of them, and that for the words above each, in pixels.

@@ -1,11 +1,9 @@
 //! A matrix of shares with names at its rows and columns.
 
-use crate::figures::color::Scale;
+use crate::figures::color::{QUIET, Scale, TEXT};
 use crate::figures::heatmap::{BAR_PX, brief, draw_color_bar, ink, signed};
 use crate::figures::svg::{Anchor, Svg};
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 /// Width and height of a cell, and the room between two groups of columns, in pixels.
 const CELL: [f64; 2] = [38.0, 25.0];
 const GAP: f64 = 14.0;

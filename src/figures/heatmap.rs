@@ -1,11 +1,9 @@
 //! Square matrices as coloured cells, and the bar that explains the colours.
 
-use crate::figures::color::{Rgb, Scale};
+use crate::figures::color::{QUIET, Rgb, Scale, TEXT};
 use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 const DIAGONAL: Rgb = Rgb([0xdf, 0xe2, 0xe7]);
 /// Width and height of a colour bar in pixels.
 pub const BAR_PX: [f64; 2] = [360.0, 46.0];

@@ -1,12 +1,8 @@
 //! Figures with their intervals: a dot and a line for each.
 
-use crate::figures::color::Rgb;
+use crate::figures::color::{GRID, LINE, QUIET, Rgb, TEXT};
 use crate::figures::svg::{Anchor, Svg};
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
-const GRID: &str = "#e4e7ec";
-const LINE: &str = "#3b4252";
 const WIDTH: f64 = 420.0;
 const ROW_PX: f64 = 22.0;
 const TOP: f64 = 12.0;

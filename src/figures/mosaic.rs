@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::figures::color::Rgb;
+use crate::figures::color::{QUIET, Rgb, TEXT};
 use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
 const OUTLINE: &str = "#7a8190";
 /// How far the slices may reach, and how wide one may be, in pixels.
 const WIDTH: f64 = 790.0;

@@ -1,14 +1,10 @@
 //! What a region has of each layer: a small drawing for each region, all on one scale.
 
-use crate::figures::color::LayerColors;
+use crate::figures::color::{GRID, LINE, LayerColors, QUIET, TEXT};
 use crate::figures::heatmap::signed;
 use crate::figures::svg::{Anchor, Svg};
 use crate::figures::timeline::shortened;
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
-const GRID: &str = "#e4e7ec";
-const LINE: &str = "#3b4252";
 /// Columns of drawings, and width and height of one without its words, in pixels.
 const COLUMNS: usize = 4;
 const PANEL_PX: [f64; 2] = [178.0, 92.0];

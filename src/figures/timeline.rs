@@ -1,11 +1,9 @@
 //! A run in time: what was shown when, and how far from when it was meant to be.
 
+use crate::figures::color::{GRID, QUIET, TEXT};
 use crate::figures::svg::{Anchor, Svg};
 use crate::study::table;
 
-const TEXT: &str = "#2b303b";
-const QUIET: &str = "#5b6270";
-const GRID: &str = "#e4e7ec";
 const BAND: &str = "#f5f6f8";
 const SHOWN: &str = "#2a788e";
 const NULL: &str = "#a9aeb8";

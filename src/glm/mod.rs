@@ -1,4 +1,5 @@
-//! What a run's volumes are taken to be made of: the response to events, the design matrix, and how well it is determined.
+//! What a run's volumes are taken to be made of: the response to events, the design matrix, how well it is determined, and what an
+//! estimate of it means.
 //! Events and times go in; regressors, estimators and efficiencies come out. No file, no image of a brain.
 
 mod basis;
@@ -6,6 +7,7 @@ mod design;
 mod drift;
 mod efficiency;
 pub mod hrf;
+pub mod student_t;
 pub mod task;
 
 pub use basis::{Basis, product};

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::brain::{self, Grid, nifti_file};
 use crate::figures::{AxialView, Carpet, Row, Scale, Trace, carpet, color_bar, design_matrix, mosaic};
 use crate::report::error::Error;
-use crate::report::sources::{Findings, Participant, belongs, name_of};
+use crate::report::sources::{AnalyzedRun, Findings, Participant, belongs, name_of};
 use crate::report::text::{fixed, number, percent};
 use crate::study::bids::{self, RunName};
 use crate::study::file;
@@ -36,8 +36,8 @@ pub struct FirstLevelRun {
     columns: Vec<String>,
     /// For each column a value for each volume.
     design: Vec<Vec<f64>>,
-    /// The variance inflation factor of each image, or trial.
-    inflation: Vec<(String, f64)>,
+    /// Its figures.
+    quality: RunQuality,
     /// At each voxel of the grid; NaN outside the mask.
     temporal_snr: Vec<f32>,
     /// Rows from below to above.
@@ -56,10 +56,20 @@ pub struct FirstLevelRun {
 /// The sidecar of a design.
 #[derive(Deserialize)]
 struct DesignSidecar {
-    #[serde(rename = "VarianceInflation")]
-    inflation: Map<String, Value>,
     #[serde(rename = "FirstLevel")]
     plan: Value,
+}
+
+/// A run in figures, as its analysis saved them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RunQuality {
+    temporal_snr_median: Option<f64>,
+    displacement_mean_mm: Option<f64>,
+    displacement_max_mm: Option<f64>,
+    dvars_mean_percent: Option<f64>,
+    censored_volumes: usize,
+    variance_inflation_max: Option<f64>,
+    variance_inflation_of: Option<String>,
 }
 
 /// The sidecar of motion and change.
@@ -123,26 +133,46 @@ struct RunPage {
 
 impl FirstLevelRun {
     /// The runs of a participant, in the order of their names; none of maps that were made before there was anything to say.
-    pub fn read_all(maps: &Path, of: &RunName, grid: &Grid, mask_path: &Path) -> Result<Vec<FirstLevelRun>, Error> {
+    ///
+    /// # Errors
+    /// If a file cannot be read, lies on another grid than the maps, or is of a run of which the participant's `summary` (its path
+    /// and the runs that it lists) says nothing.
+    pub fn read_all(
+        maps: &Path,
+        of: &RunName,
+        grid: &Grid,
+        mask_path: &Path,
+        (summary, analyzed): (&Path, &[AnalyzedRun]),
+    ) -> Result<Vec<FirstLevelRun>, Error> {
         let mut runs = Vec::new();
         for path in bids::find_func(maps, &of.subject, ENDING)? {
             if let Some(name) = RunName::parse(&name_of(&path)).filter(|run| belongs(run, of)) {
-                runs.push(FirstLevelRun::read(&path, name, grid, mask_path)?);
+                let quality =
+                    analyzed.iter().find(|run| run.name == name.to_string()).and_then(|run| run.quality.clone());
+                let quality = quality
+                    .ok_or_else(|| Error::content(summary, format!("has no figures of the quality of {name}")))?;
+                runs.push(FirstLevelRun::read(&path, name, quality, grid, mask_path)?);
             }
         }
         Ok(runs)
     }
 
-    fn read(path: &Path, name: RunName, grid: &Grid, mask_path: &Path) -> Result<FirstLevelRun, Error> {
+    fn read(
+        path: &Path,
+        name: RunName,
+        quality: RunQuality,
+        grid: &Grid,
+        mask_path: &Path,
+    ) -> Result<FirstLevelRun, Error> {
         let file_name = name_of(path);
         let stem = file_name.strip_suffix(ENDING).unwrap_or(&file_name).to_owned();
         let beside = |ending: &str| path.with_file_name(format!("{stem}_{ending}"));
-        let quality = Table::read(path)?;
-        let volumes = quality.len();
-        let read = |name: &str| column(&quality, quality.column(name)?);
-        let read_known = |name: &str| quality.find(name).map(|place| column(&quality, place)).transpose();
+        let series = Table::read(path)?;
+        let volumes = series.len();
+        let read = |name: &str| column(&series, series.column(name)?);
+        let read_known = |name: &str| series.find(name).map(|place| column(&series, place)).transpose();
         let axes = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z"];
-        let parameters: Option<Vec<Vec<f64>>> = match axes.iter().all(|name| quality.find(name).is_some()) {
+        let parameters: Option<Vec<Vec<f64>>> = match axes.iter().all(|name| series.find(name).is_some()) {
             true => Some(axes.into_iter().map(read).collect::<Result<_, _>>()?),
             false => None,
         };
@@ -171,7 +201,7 @@ impl FirstLevelRun {
             name,
             columns: names,
             design,
-            inflation: about.inflation.into_iter().filter_map(|(name, v)| Some((name, v.as_f64()?))).collect(),
+            quality,
             temporal_snr: snr.data,
             carpet,
             displacement_mm: read_known("framewise_displacement")?.unwrap_or_default(),
@@ -192,39 +222,31 @@ impl FirstLevelRun {
         }
     }
 
-    /// The median over voxels.
-    fn temporal_snr_median(&self) -> Option<f64> {
-        median(self.temporal_snr.iter().map(|&value| f64::from(value)))
-    }
-
-    fn displacement_max_mm(&self) -> Option<f64> {
-        self.displacement_mm.iter().copied().filter(|mm| mm.is_finite()).max_by(f64::total_cmp)
-    }
-
     fn censored_share(&self) -> f64 {
-        self.censored.iter().filter(|&&censored| censored).count() as f64 / self.censored.len().max(1) as f64
+        self.quality.censored_volumes as f64 / self.censored.len().max(1) as f64
     }
 
-    fn most_inflated(&self) -> Option<&(String, f64)> {
-        self.inflation.iter().max_by(|a, b| a.1.total_cmp(&b.1))
+    /// The largest variance inflation factor, and whose it is.
+    fn most_inflated(&self) -> Option<(&str, f64)> {
+        Some((self.quality.variance_inflation_of.as_deref()?, self.quality.variance_inflation_max?))
     }
 
     /// What should be looked at, where the median run of the study has this temporal signal-to-noise ratio.
     fn remarks(&self, of_median_run: Option<f64>) -> Vec<String> {
         let mut remarks = Vec::new();
-        if let Some(mm) = mean(&self.displacement_mm).filter(|&mm| mm > MOVED_MM) {
+        if let Some(mm) = self.quality.displacement_mean_mm.filter(|&mm| mm > MOVED_MM) {
             remarks.push(format!("moves: mean framewise displacement {} mm", number(mm, 2)));
         }
         if self.censored_share() > CENSORED {
             remarks.push(format!("{} of its volumes are censored", percent(self.censored_share())));
         }
-        if let (Some(snr), Some(usual)) = (self.temporal_snr_median(), of_median_run)
+        if let (Some(snr), Some(usual)) = (self.quality.temporal_snr_median, of_median_run)
             && snr < NOISY * usual
         {
             remarks.push(format!("noisy: temporal SNR {}, median run {}", number(snr, 1), number(usual, 1)));
         }
         if let Some((name, factor)) = self.most_inflated().filter(|(_, factor)| *factor > INFLATED) {
-            remarks.push(format!("{name} is hardly told from other columns: VIF {}", number(*factor, 1)));
+            remarks.push(format!("{name} is hardly told from other columns: VIF {}", number(factor, 1)));
         }
         remarks
     }
@@ -233,17 +255,17 @@ impl FirstLevelRun {
     fn table_row(&self, of_median_run: Option<f64>) -> Vec<String> {
         let most = self.most_inflated();
         let figures = [
-            self.temporal_snr_median(),
-            mean(&self.displacement_mm),
-            self.displacement_max_mm(),
-            mean(&self.dvars_percent),
+            self.quality.temporal_snr_median,
+            self.quality.displacement_mean_mm,
+            self.quality.displacement_max_mm,
+            self.quality.dvars_mean_percent,
             Some(self.censored_share()),
-            most.map(|(_, factor)| *factor),
+            most.map(|(_, factor)| factor),
         ];
         let head = [self.stem.clone(), self.censored.len().to_string()];
         let remarks = self.remarks(of_median_run);
         let remarks = if remarks.is_empty() { "n/a".into() } else { remarks.join("; ") };
-        let of = most.map_or("n/a".into(), |(name, _)| name.clone());
+        let of = most.map_or("n/a".into(), |(name, _)| name.to_owned());
         head.into_iter().chain(figures.map(|value| cell(value, 6))).chain([of, remarks]).collect()
     }
 
@@ -276,7 +298,7 @@ impl FirstLevelRun {
                 "Above: motion and change from volume to volume. Below: time courses of {} groups of voxels, from the bottom of the \
                  mask to its top; {} of {} volumes are censored.",
                 self.carpet.len(),
-                self.censored.iter().filter(|&&censored| censored).count(),
+                self.quality.censored_volumes,
                 self.censored.len()
             ),
             traces: &traces,
@@ -289,7 +311,7 @@ impl FirstLevelRun {
     fn page(&self, id: &str, p: &Participant, scale: Scale, of_median_run: Option<f64>) -> RunPage {
         let row = Row {
             label: "temporal SNR".into(),
-            note: format!("median {}", number(self.temporal_snr_median(), 1)),
+            note: format!("median {}", number(self.quality.temporal_snr_median, 1)),
             paint: Box::new(move |voxel: usize| {
                 Some(f64::from(self.temporal_snr[voxel])).filter(|value| value.is_finite()).map(|v| scale.color(v))
             }),
@@ -301,10 +323,8 @@ impl FirstLevelRun {
             self.columns.len()
         );
         if let Some((name, factor)) = self.most_inflated() {
-            words += &format!(
-                " The largest variance inflation factor of what was shown is {} ({name}).",
-                number(*factor, 2)
-            );
+            words +=
+                &format!(" The largest variance inflation factor of what was shown is {} ({name}).", number(factor, 2));
         }
         RunPage {
             name: self.stem.clone(),
@@ -341,7 +361,7 @@ impl FirstLevelFigures {
             runs: all(findings).count(),
             remarked: all(findings).filter(|run| !run.remarks(usual).is_empty()).count(),
             temporal_snr_median: usual,
-            displacement_mean_max_mm: of_run(&|run| mean(&run.displacement_mm)),
+            displacement_mean_max_mm: of_run(&|run| run.quality.displacement_mean_mm),
             censored_share_max: of_run(&|run| Some(run.censored_share())).unwrap_or(0.0),
         })
     }
@@ -355,14 +375,14 @@ impl FirstLevelFigures {
             let scale = Scale::rising_from_zero(robust_most(values));
             let line = |run: &FirstLevelRun| {
                 let most =
-                    run.most_inflated().map_or("–".into(), |(name, vif)| format!("{} ({name})", number(*vif, 1)));
+                    run.most_inflated().map_or("–".into(), |(name, vif)| format!("{} ({name})", number(vif, 1)));
                 Line {
                     name: run.brief(&p.label()),
                     cells: [
-                        fixed(run.temporal_snr_median(), 1),
-                        fixed(mean(&run.displacement_mm), 3),
-                        fixed(run.displacement_max_mm(), 2),
-                        fixed(mean(&run.dvars_percent), 2),
+                        fixed(run.quality.temporal_snr_median, 1),
+                        fixed(run.quality.displacement_mean_mm, 3),
+                        fixed(run.quality.displacement_max_mm, 2),
+                        fixed(run.quality.dvars_mean_percent, 2),
                         percent(run.censored_share()),
                         most,
                     ],
@@ -436,24 +456,13 @@ fn all(findings: &Findings) -> impl Iterator<Item = &FirstLevelRun> {
 
 /// The temporal signal-to-noise ratio of the study's median run.
 fn usual(findings: &Findings) -> Option<f64> {
-    median(all(findings).filter_map(FirstLevelRun::temporal_snr_median))
+    let ratios = ascending(all(findings).filter_map(|run| run.quality.temporal_snr_median));
+    let count = ratios.len();
+    (count > 0).then(|| (ratios[(count - 1) / 2] + ratios[count / 2]) / 2.0)
 }
 
 fn column(table: &Table, place: usize) -> Result<Vec<f64>, Error> {
     (0..table.len()).map(|row| Ok(table.number(row, place)?.unwrap_or(f64::NAN))).collect()
-}
-
-/// Of the finite values; `None` where there is none.
-fn mean(values: &[f64]) -> Option<f64> {
-    let finite = values.iter().filter(|value| value.is_finite());
-    let (sum, count) = finite.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    (count > 0.0).then(|| sum / count)
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let finite = ascending(values);
-    let count = finite.len();
-    (count > 0).then(|| (finite[(count - 1) / 2] + finite[count / 2]) / 2.0)
 }
 
 /// The value that one in fifty exceeds: a few bright voxels would leave the rest dark.

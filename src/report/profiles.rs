@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::{LayerColors, Profile, profiles};
 use crate::report::error::Error;
+use crate::report::estimate::{Estimate, mean};
 use crate::report::sources::{Participant, name_of, same_set};
 use crate::report::text::{counted, number, similarity};
 use crate::rsa::Reading;
@@ -138,7 +139,8 @@ impl Profiles {
         let row = |region: &RegionProfile, layer: usize| {
             let values = &region.layers[layer];
             let head = [region.name.clone(), layers[layer].to_string(), values.len().to_string()];
-            head.into_iter().chain(with_interval(values).map(|value| cell(value, 6))).collect()
+            let Estimate { value, low, high } = Estimate::over(values);
+            head.into_iter().chain([value, low, high].map(|value| cell(value, 6))).collect()
         };
         let rows = self.regions.iter().flat_map(|region| (0..layers.len()).map(move |layer| row(region, layer)));
         (header, rows.collect())
@@ -159,7 +161,7 @@ impl Profiles {
             .take(DRAWN)
             .map(|region| Profile {
                 region: region.name.clone(),
-                layers: region.layers.iter().map(|values| with_interval(values)).collect(),
+                layers: region.layers.iter().map(|values| Estimate::over(values).or_nan()).collect(),
             })
             .collect();
         let names: Vec<String> = layers.iter().map(Layer::to_string).collect();
@@ -202,61 +204,5 @@ impl ProfilesPage {
     /// The drawing under the name that its file has.
     pub fn figures(&self) -> [(String, &String); 1] {
         [("profiles".to_owned(), &self.figure)]
-    }
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The mean, and the ends of its 95 % interval where there are two values or more; NaN where there is none.
-fn with_interval(values: &[f64]) -> [f64; 3] {
-    let Some(mean) = mean(values) else { return [f64::NAN; 3] };
-    let count = values.len() as f64;
-    if count < 2.0 {
-        return [mean, f64::NAN, f64::NAN];
-    }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let reach = critical_t(values.len() - 1) * (squares / (count - 1.0) / count).sqrt();
-    [mean, mean - reach, mean + reach]
-}
-
-/// The t that one value in forty exceeds: exact for one and two degrees of freedom, beyond them the expansion in 1 / dof of
-/// Abramowitz and Stegun (1964, 26.7.5), better than two parts in a thousand.
-fn critical_t(dof: usize) -> f64 {
-    const X: f64 = 1.959_963_984_540_054;
-    let powers = |coefficients: &[f64]| coefficients.iter().rev().fold(0.0, |sum, c| sum * X * X + c) * X;
-    match dof {
-        1 => 12.706_204_736,
-        2 => 4.302_652_730,
-        _ => {
-            let dof = dof as f64;
-            X + powers(&[1.0, 1.0]) / (4.0 * dof)
-                + powers(&[3.0, 16.0, 5.0]) / (96.0 * dof.powi(2))
-                + powers(&[-15.0, 17.0, 19.0, 3.0]) / (384.0 * dof.powi(3))
-                + powers(&[-945.0, -1920.0, 1482.0, 776.0, 79.0]) / (92160.0 * dof.powi(4))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn critical_values_are_those_of_the_tables() {
-        for (dof, t) in [(1, 12.7062), (2, 4.3027), (3, 3.1824), (5, 2.5706), (10, 2.2281), (29, 2.0452), (200, 1.9719)]
-        {
-            assert!((critical_t(dof) / t - 1.0).abs() < 2e-3, "{dof}: {}", critical_t(dof));
-        }
-    }
-
-    #[test]
-    fn an_interval_of_a_hand_computed_case() {
-        // SD 1, standard error 1 / sqrt 3, two degrees of freedom.
-        let [mean, low, high] = with_interval(&[1.0, 2.0, 3.0]);
-        let reach = 4.302_652_730 / 3.0_f64.sqrt();
-        assert!(mean == 2.0 && (high - mean - reach).abs() < 1e-9 && (mean - low - reach).abs() < 1e-9);
-        assert!(with_interval(&[1.0])[1].is_nan() && with_interval(&[])[0].is_nan());
     }
 }

@@ -10,7 +10,7 @@ use crate::brain::{self, Grid, nifti_file};
 use crate::report::anatomy::Anatomy;
 use crate::report::comparison::Comparison;
 use crate::report::error::Error;
-use crate::report::first_level::FirstLevelRun;
+use crate::report::first_level::{FirstLevelRun, RunQuality};
 use crate::report::group::Group;
 use crate::report::profiles::Profiles;
 use crate::study::bids::{self, RunName};
@@ -118,6 +118,8 @@ pub struct Analysis {
     pub undefined_centres: Option<u64>,
     /// How RSMs were compared: `spearman` or `pearson`.
     pub second_order: String,
+    /// Its runs.
+    pub runs: Vec<AnalyzedRun>,
     /// Each layer's map in figures.
     pub layers: Vec<MapFigures>,
     /// The share of each planted region in which its layer is the best; absent for real data.
@@ -128,6 +130,15 @@ pub struct Analysis {
     pub emulated: Option<bool>,
     /// The version of the program that analyzed.
     pub version: Option<String>,
+}
+
+/// A run that was analyzed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AnalyzedRun {
+    /// The beginning of its files' names.
+    pub name: String,
+    /// What it is like; absent where maps were made before that was looked at.
+    pub quality: Option<RunQuality>,
 }
 
 /// One layer's map in figures.
@@ -310,7 +321,7 @@ impl Participant {
             }
         };
         let runs = runs(bids, &name, set)?;
-        let first_level = FirstLevelRun::read_all(maps, &name, &mask.grid, &mask_path)?;
+        let first_level = FirstLevelRun::read_all(maps, &name, &mask.grid, &mask_path, (summary, &analysis.runs))?;
         let inside: Vec<bool> = mask.data.iter().map(|value| value.is_finite() && *value != 0.0).collect();
         let derivatives = sources.derivatives.clone().unwrap_or_else(|| bids.join("derivatives/fmriprep"));
         let space = ["space", "res"].map(|key| analysis_text["plan"][key].as_str());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::report::estimate::mean;
 use crate::report::first_level::FirstLevelFigures;
 use crate::report::group::Group;
 use crate::report::session::{RunFigures, Score};
@@ -205,10 +206,6 @@ fn recovery(participants: &[Participant]) -> Option<Vec<(String, f64)>> {
 
 fn least(values: &[f64]) -> Option<f64> {
     values.iter().copied().min_by(f64::total_cmp)
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 #[cfg(test)]

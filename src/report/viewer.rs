@@ -19,8 +19,8 @@ const SCRIPT: &str = include_str!("viewer/viewer.js");
 const NIIVUE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/niivue.js.gz"));
 const LICENCES: &str = include_str!(concat!(env!("OUT_DIR"), "/licences.txt"));
 
-/// How many bytes the volumes of a page may take, as text: what a browser opens at once, and a mail or a repository takes.
-const MOST_BYTES: usize = 30_000_000;
+/// How many million bytes the volumes of a page may take, as text: what a browser opens at once, and a mail or a repository takes.
+const MOST_MB: usize = 30;
 /// What stands in an embedded volume for "undefined": no map's value is so many steps below 0.
 const UNDEFINED: i16 = i16::MIN;
 /// The grey of a voxel of the mask where there is no anatomy.
@@ -44,8 +44,10 @@ pub enum Viewer {
         volumes: String,
         /// Whose maps can be chosen: the name and, for each, its place among the maps and its name.
         choices: Vec<Choice>,
-        /// Whose maps were left out.
+        /// Whose maps were left out,
         left_out: Vec<String>,
+        /// because all would take more than this.
+        most_mb: usize,
     },
     /// This program was built without NiiVue.
     NotBuilt,
@@ -103,7 +105,7 @@ impl Viewer {
         let layers = findings.set.models().layers();
         let groups = findings.groups.iter().map(|group| of_group(group, findings.anatomy_of(group), layers));
         let participants = findings.participants.iter().map(|participant| of_participant(participant, layers));
-        let shown = within(MOST_BYTES, groups.chain(participants));
+        let shown = within(MOST_MB * 1_000_000, groups.chain(participants));
         let names = findings.groups.iter().map(|group| group.folder.clone());
         let names = names.chain(findings.participants.iter().map(Participant::label));
         let left_out = names.skip(shown.len()).collect();
@@ -123,6 +125,7 @@ impl Viewer {
             volumes: volumes.replace('<', "\\u003c"),
             choices,
             left_out,
+            most_mb: MOST_MB,
         }
     }
 }

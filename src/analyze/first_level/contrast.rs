@@ -1,6 +1,6 @@
 //! Contrasts of the responses, with their t and z.
 
-use crate::analyze::first_level::student_t;
+use crate::glm::student_t;
 
 /// A weighted sum of responses at each voxel, with its variance.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,7 +14,6 @@ mod residuals;
 mod responses;
 mod single_trial;
 mod smoothing;
-mod student_t;
 mod sums;
 mod trial;
 

@@ -7,6 +7,7 @@ use crate::analyze::first_level::tests::plan;
 use crate::analyze::reference;
 use crate::brain::{Mask, nifti_file};
 use crate::glm::hrf::Hrf;
+use crate::glm::student_t;
 use crate::study::Events;
 use crate::study::table::Table;
 

@@ -14,6 +14,22 @@ pub fn tail(t: f64, dof: f64) -> f64 {
     if t >= 0.0 { beyond } else { 1.0 - beyond }
 }
 
+/// The value that Student's t with `dof` (above 0) degrees of freedom exceeds with probability `p`, in 0 (excluded) to 0.5.
+pub fn critical(p: f64, dof: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    while tail(high, dof) > p {
+        (low, high) = (high, 2.0 * high);
+    }
+    // Halved until no number lies between.
+    loop {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            return high;
+        }
+        if tail(middle, dof) > p { low = middle } else { high = middle }
+    }
+}
+
 /// The value of a standard normal variable with the same tail as `t`, computed from the smaller of the two tails.
 pub fn z(t: f64, dof: f64) -> f64 {
     if t.is_nan() {
@@ -88,6 +104,14 @@ mod tests {
             assert!((tail(t, 1.0) - (1.0 / t).atan() / PI).abs() < 1e-15);
         }
         assert!((tail(1.0, 1.0) - 0.25).abs() < 1e-14);
+    }
+
+    #[test]
+    fn critical_values_are_those_of_the_tables() {
+        for (dof, t) in [(1.0, 12.7062), (2.0, 4.3027), (5.0, 2.5706), (10.0, 2.2281), (200.0, 1.9719)] {
+            assert!((critical(0.025, dof) - t).abs() < 5e-5, "{dof}: {}", critical(0.025, dof));
+        }
+        assert!(critical(0.5, 7.0) < 1e-15);
     }
 
     #[test]
