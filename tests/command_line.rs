@@ -179,3 +179,32 @@ fn the_commands_of_a_study_that_was_laid_out_are_command_lines() {
         Arguments::try_parse_from(command.split(' ')).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 }
+
+/// A pipe whose reader has left, and a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_leaves_ends_nothing_and_a_full_disk_is_an_error() {
+    use std::fs::File;
+    use std::process::Stdio;
+
+    let program = |arguments: &[&str], stdout: Stdio, stderr: Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_layerprint"));
+        command.args(arguments).stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
+    };
+    let unread = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    for arguments in [&["completions", "bash"][..], &["doctor", "--json"], &["--help"]] {
+        let output = program(arguments, unread(), Stdio::piped());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    // Nobody hears of the error either, and still it is one.
+    assert_eq!(program(&["man", "/dev/null/no"], unread(), unread()).status.code(), Some(1));
+    let full = || Stdio::from(File::create("/dev/full").unwrap());
+    let output = program(&["completions", "bash"], full(), Stdio::piped());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.starts_with("error: cannot write to standard output: No space left"), "{said}");
+}

@@ -75,9 +75,10 @@ impl Study {
             let text = PLAN.split("[group]").next().unwrap();
             let plan: Plan = file::parse_toml(Path::new("plan.toml"), text).unwrap();
             let layers: Vec<Value> = LAYERS.iter().map(|layer| json!({ "layer": layer, "mean": 0.1 })).collect();
+            let image_set = if root == "maps" { "00" } else { "01" };
             let summary = json!({
                 "participant": format!("{participant:02}"), "plan": plan, "second_order": "spearman", "layers": layers,
-                "image_set_sha256": "00", "models_sha256": null, "emulated": false, "version": "0.1.0",
+                "image_set_sha256": image_set, "models_sha256": null, "emulated": false, "version": "0.1.0",
             });
             file::write_json(&self.map(root, participant, "desc-searchlight_summary.json"), &summary).unwrap();
         }
@@ -283,6 +284,14 @@ fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
     refused(study.compare("maps natural residual"), &["comparison exists already and is not overwritten"]);
 
     // The other way round both are false.
+    let saved: Value = read();
+    assert_eq!(
+        (&saved["methods"][0]["image_set_sha256"], &saved["methods"][2]["image_set_sha256"]),
+        (&"00".into(), &"01".into())
+    );
+    std::fs::remove_dir_all(study.path("comparison")).unwrap();
+    let printed: Value = serde_json::from_str(&stdout_of(study.compare("maps natural residual --json"))).unwrap();
+    assert_eq!(printed, saved, "what is printed is what is saved");
     std::fs::remove_dir_all(study.path("comparison")).unwrap();
     let said = stdout_of(study.compare("natural maps residual"));
     assert!(said.contains("not supported: the layers' maps overlap less"), "{said}");
@@ -294,6 +303,7 @@ fn methods_that_cannot_be_compared_are_refused() {
     let study = Study::new();
     study.write_maps("natural", "spearman", 0.8, 2);
     refused(study.compare("maps nowhere"), &["cannot read nowhere"]);
+    refused(study.compare("maps maps"), &["maps/sub-01", "the same image set", "nothing to compare"]);
     refused(study.compare("maps natural natural"), &["cannot read natural/sub-01", "stat-spearmanallothers"]);
     replace(&study.path("comparison.toml"), "residual_reading = \"all_others\"\n", "");
     refused(study.compare("maps natural natural"), &["`residual_reading`"]);

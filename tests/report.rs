@@ -220,6 +220,7 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
         let more = json!({
             "ending": "complete",
             "seed": 11,
+            "attempt": 1,
             "responses": { "presses": 9, "score": {
                 "targets": 8, "hits": 7, "misses": 1, "false_alarms": 2, "without_target": 60, "d_prime": 2.75,
                 "corrected_hit_rate": 0.625, "mean_response_time_s": 0.512,
@@ -253,6 +254,13 @@ fn write_run(bids: &Path, name: &RunName, images: &[String], set_hash: &str, kin
             more: more.as_object().unwrap().clone(),
         };
         facts.write(&name.func(bids, "events.json"), serde_json::Map::new()).unwrap();
+        let folder = bids.join(format!("sourcedata/layerprint/sub-{}", name.subject));
+        fs::create_dir_all(&folder).unwrap();
+        // Every refresh a flip, but for one that came a refresh too late.
+        let at_ns = |frame: u64| 16_666_667 * (frame + u64::from(frame >= 40));
+        let flip = |frame| format!("{{\"row\":\"flip\",\"at_ns\":{},\"frame\":{frame}}}\n", at_ns(frame));
+        fs::write(folder.join(format!("{name}_attempt-01_journal.jsonl")), (0..100).map(flip).collect::<String>())
+            .unwrap();
     }
 }
 
@@ -549,6 +557,7 @@ fn a_report_holds_every_figure_and_asks_for_nothing_outside_itself() {
         "Layer similarity: 16 natural photographs",
         "Timeline of sub-01_task-layers_run-01",
         "Onset errors of sub-01_task-layers_run-01",
+        "Flip intervals of sub-01_task-layers_run-01",
         "Layer map of sub-01_task-layers",
         "Similarity maps of sub-01_task-layers",
         "Recovery of the planted regions of sub-01_task-layers",
@@ -839,6 +848,7 @@ fn the_summary_holds_the_numbers_of_its_sources() {
     assert!(html.contains(&format!("<div class=\"value\">{measured:.3}</div>")));
     assert!(html.contains("clean: 152 of 152 pulses from "));
     assert!(html.contains("2, over which 3 refreshes passed"));
+    assert!(html.contains("99 intervals, 1 of them longer than one and a half refreshes"));
     assert!(html.contains("autocorrelation of the noise 0.3; its smoothness 5 mm FWHM; TR 2 s."));
     assert!(html.contains("contrast-to-noise ratio 0.45") && html.contains("Emulated"));
     assert!(!html.contains("Untrained network"));

@@ -10,6 +10,7 @@ use crate::analyze::group::{GroupPlan, GroupRequest, GroupSummary, PartOf};
 use crate::analyze::{Plan, Request, Summary, Unfinished};
 use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster, Task};
 use crate::study::bids::Label;
@@ -104,7 +105,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         (Level::Group, Some(cluster)) => {
             cluster::wait_for_earlier(&cluster, &Terminal)?;
             executor::run(&group_tasks(&arguments, cpus)?, &cluster)?;
-            println!("maps in {}", arguments.output_dir.display());
+            say!("maps in {}", arguments.output_dir.display());
             Ok(())
         }
         (Level::Participant, None) => {
@@ -115,7 +116,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             analyzed.summaries.iter().for_each(print);
             analyzed.whole()?;
-            println!("maps in {}", arguments.output_dir.display());
+            say!("maps in {}", arguments.output_dir.display());
             if arguments.then_group { group(&plan, &arguments) } else { Ok(()) }
         }
         (Level::Group, None) => group(&plan, &arguments),
@@ -152,7 +153,7 @@ fn group_request(arguments: &Arguments) -> GroupRequest {
 fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
     let request = group_request(arguments);
     if let Some(part) = arguments.flips_part {
-        println!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
+        say!("{}", crate::analyze::group::part(plan, &request, part, &Terminal)?.display());
         return Ok(());
     }
     let summary = crate::analyze::group::run(plan, &request, arguments.merge_flips, &Terminal)?;
@@ -163,7 +164,7 @@ fn group(plan: &Plan, arguments: &Arguments) -> anyhow::Result<()> {
         print_group(&summary);
     }
     let folder = plan.group.as_ref().map(GroupPlan::folder).unwrap_or_default();
-    println!("maps in {}", arguments.output_dir.join(folder).display());
+    say!("maps in {}", arguments.output_dir.join(folder).display());
     Ok(())
 }
 
@@ -196,12 +197,12 @@ fn participants_on(cluster: &Cluster, plan: &Plan, arguments: &Arguments) -> any
         stages.extend(group_tasks(arguments, cluster.cpus)?);
     }
     if stages.iter().all(Vec::is_empty) {
-        println!("there is nothing left to do");
+        say!("there is nothing left to do");
     } else {
         executor::run(&stages, cluster)?;
     }
     refused?;
-    println!("maps in {}", arguments.output_dir.display());
+    say!("maps in {}", arguments.output_dir.display());
     Ok(())
 }
 
@@ -242,12 +243,15 @@ fn print(summary: &Summary) {
         (None, None) => "regions".into(),
     };
     let full = summary.full_sphere_voxels.map_or(String::new(), |full| format!(" ({full} voxels where full)"));
-    println!(
+    say!(
         "sub-{}: {} {centres}{full}, {} undefined, {} unusable voxels left out",
-        summary.participant, summary.centres, summary.undefined_centres, summary.unusable_voxels
+        summary.participant,
+        summary.centres,
+        summary.undefined_centres,
+        summary.unusable_voxels
     );
     for (reason, count) in summary.undefined.iter().filter(|(_, count)| **count != 0) {
-        println!("  undefined: {count} for {}", reason.replace('_', " "));
+        say!("  undefined: {count} for {}", reason.replace('_', " "));
     }
     let width = summary.layers.iter().map(|layer| layer.layer.name().len()).max().unwrap_or(0);
     let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
@@ -256,7 +260,7 @@ fn print(summary: &Summary) {
         let recovery = found.map_or(String::new(), |region| {
             format!(", best in {:.1} % of its {} planted voxels", region.share * 100.0, region.voxels)
         });
-        println!(
+        say!(
             "  {:width$}  mean {:>6}, max {:>6}, best in {:>6} voxels{recovery}",
             layer.layer.name(),
             figure(layer.mean),
@@ -266,15 +270,12 @@ fn print(summary: &Summary) {
     }
     if let Some(collinearity) = &summary.collinearity {
         let largest = collinearity.vifs.iter().fold(0.0_f64, |largest, vif| largest.max(*vif));
-        println!(
-            "  layers: condition number {:.1}, variance inflation up to {largest:.1}",
-            collinearity.condition_number
-        );
+        say!("  layers: condition number {:.1}, variance inflation up to {largest:.1}", collinearity.condition_number);
     }
     for reading in &summary.residual {
-        println!("  {}:", reading.reading.words());
+        say!("  {}:", reading.reading.words());
         for layer in &reading.layers {
-            println!(
+            say!(
                 "    {:width$}  mean {:>6}, max {:>6}, keeps {:>5} of its variance",
                 layer.layer.name(),
                 figure(layer.mean),
@@ -285,16 +286,16 @@ fn print(summary: &Summary) {
     }
     if let Some(permutations) = &summary.permutations {
         let all = if permutations.exhaustive { "all " } else { "" };
-        println!("  {all}{} permutations, p <= 0.05 corrected for all centres (and layers):", permutations.count);
+        say!("  {all}{} permutations, p <= 0.05 corrected for all centres (and layers):", permutations.count);
         let counts = permutations.significant.iter().zip(&permutations.significant_over_layers);
         for (layer, (alone, over_layers)) in summary.layers.iter().zip(counts) {
-            println!("    {:width$}  {alone} ({over_layers})", layer.layer.name());
+            say!("    {:width$}  {alone} ({over_layers})", layer.layer.name());
         }
     }
 }
 
 fn print_group(summary: &GroupSummary) {
-    println!(
+    say!(
         "group of {}: {} voxels, {} sign flips{}",
         summary.participants.len(),
         summary.voxels,
@@ -308,10 +309,10 @@ fn print_group(summary: &GroupSummary) {
         let found: Vec<String> =
             map.p.iter().map(|p| format!("{} {} ({:.2e})", p.kind, p.voxels, p.smallest)).collect();
         let peak = format!("peak t {:>7.3} at ({x:.1}, {y:.1}, {z:.1}) mm", map.peak_t);
-        println!("  {:width$}  {peak}; voxels (smallest p): {}", map.name, found.join(", "));
+        say!("  {:width$}  {peak}; voxels (smallest p): {}", map.name, found.join(", "));
     }
     for best in &summary.best {
-        println!(
+        say!(
             "  {:width$}  best in {} voxels, better than every other in {}, corrected in {}",
             best.layer.name(),
             best.voxels,
@@ -322,11 +323,6 @@ fn print_group(summary: &GroupSummary) {
     if let Some(overlap) = &summary.overlap {
         let figure = |value: Option<f64>| value.map_or("n/a".into(), |value| format!("{value:.3}"));
         let dice = overlap.mean_dice;
-        println!(
-            "  overlap of layers (mean Dice): {}, {} to {}",
-            figure(dice.value),
-            figure(dice.low),
-            figure(dice.high)
-        );
+        say!("  overlap of layers (mean Dice): {}, {} to {}", figure(dice.value), figure(dice.low), figure(dice.high));
     }
 }

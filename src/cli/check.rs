@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::findings::{conclude, show};
 use crate::cli::images;
+use crate::cli::output::say;
 use crate::cli::present::Wiring;
 use crate::cli::progress::Terminal;
 use crate::present::{self, Gate, Protocol};
@@ -69,8 +70,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let passage = present::gate(&gate, &Terminal, &mut tell)?;
     match &passage.record {
         _ if json => {}
-        Some(record) => println!("record: {}", record.display()),
-        None => println!("no record is kept: --out says where the data will be"),
+        Some(record) => say!("record: {}", record.display()),
+        None => say!("no record is kept: --out says where the data will be"),
     }
     conclude(&passage.findings, json)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::analyze::compare::{self, ComparisonPlan, ComparisonRequest};
 use crate::analyze::group::Estimate;
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 
 /// Compare the layers' maps of synthesized images with those of natural ones, and of the residual method.
@@ -50,17 +51,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         return json::print(&summary);
     }
     for method in &summary.methods {
-        println!("{:11}  overlap of layers (mean Dice) {}", method.method, words(method.mean_dice));
+        say!("{:11}  overlap of layers (mean Dice) {}", method.method, words(method.mean_dice));
     }
     for pair in &summary.spatial {
-        println!("{} and {}: correlation of the layers' maps {}", pair.methods[0], pair.methods[1], words(pair.mean));
+        say!("{} and {}: correlation of the layers' maps {}", pair.methods[0], pair.methods[1], words(pair.mean));
     }
     for statement in &summary.statements {
         let verdict = if statement.supported { "supported" } else { "not supported" };
         let difference = words(statement.difference);
-        println!("{verdict}: {} (difference {difference}, p = {:.4})", statement.claim, statement.p);
+        say!("{verdict}: {} (difference {difference}, p = {:.4})", statement.claim, statement.p);
     }
-    println!("{}", request.output.display());
+    say!("{}", request.output.display());
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! `layerprint completions`: what a shell is to know of the program.
 
-use std::io::Write;
-
 use anyhow::Context;
 use clap::CommandFactory;
+
+use crate::cli::output::on_stdout;
 
 /// Print the completions of a shell
 ///
@@ -20,5 +20,6 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut crate::cli::Arguments::command(), "layerprint", &mut script);
-    std::io::stdout().write_all(&script).context("cannot print the completions")
+    on_stdout(format_args!("{}", String::from_utf8(script).context("completions are text")?));
+    Ok(())
 }

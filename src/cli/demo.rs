@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::present::{self, Protocol, Scanner, Screen, Session};
 use crate::simulate::{Participant, Settings};
@@ -119,7 +120,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         report::run(&sources, &arguments.out)?;
         Ok(())
     })?;
-    println!("{}", std::path::absolute(&page).unwrap_or(page).display());
+    say!("{}", std::path::absolute(&page).unwrap_or(page).display());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::columns::aligned;
+use crate::cli::output::say;
 use crate::cli::{images, json};
 use crate::present::{self, Assumptions, Design, PairCounts, Protocol};
 use crate::study::Seed;
@@ -69,13 +70,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if json {
         return json::print(&design.figures());
     }
-    println!("order of {run} from seed {seed}");
-    println!("{}", order(&design));
-    println!("{}", length(&design));
-    println!("how often one trial comes right after another\n{}", carry_over(&design));
-    println!("{}", efficiency(&design));
+    say!("order of {run} from seed {seed}");
+    say!("{}", order(&design));
+    say!("{}", length(&design));
+    say!("how often one trial comes right after another\n{}", carry_over(&design));
+    say!("{}", efficiency(&design));
     if let Some(folder) = written {
-        println!("{}", folder.display());
+        say!("{}", folder.display());
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::design::refresh_rate;
 use crate::cli::images;
+use crate::cli::output::say;
 use crate::present::{self, Protocol};
 use crate::study::Seed;
 use crate::study::bids::{Label, RunName};
@@ -46,6 +47,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let name =
         |run| RunName { subject: sub.clone(), session: ses.clone(), task: protocol.task().clone(), run: Some(run) };
     let runs: Vec<RunName> = (1..=runs).map(name).collect();
-    println!("{}", present::export_psychopy(&protocol, &images, Seed(seed), &runs, refresh, &out)?.display());
+    say!("{}", present::export_psychopy(&protocol, &images, Seed(seed), &runs, refresh, &out)?.display());
     Ok(())
 }

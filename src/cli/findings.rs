@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::study::{Finding, Judgement};
 
 /// A line for each finding, and what to do about it.
@@ -13,9 +14,9 @@ pub fn show(finding: &Finding) {
         Judgement::Warn => "WARN",
         Judgement::Fail => "FAIL",
     };
-    println!("{word}  {:<30}{}", finding.subject, finding.found);
+    say!("{word}  {:<30}{}", finding.subject, finding.found);
     if let Some(advice) = &finding.advice {
-        println!("{:36}{advice}", "");
+        say!("{:36}{advice}", "");
     }
 }
 
@@ -26,7 +27,7 @@ pub fn conclude(findings: &[Finding], json: bool) -> anyhow::Result<()> {
     if json {
         json::print(&findings)?;
     } else {
-        println!("{passed} passed, {warned} warned, {failed} failed");
+        say!("{passed} passed, {warned} warned, {failed} failed");
     }
     if failed > 0 {
         bail!("{failed} of {} checks failed", findings.len());

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::figures;
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
 use crate::synthesize::network::{Mapped, MappedFile, Tap, check_taps};
@@ -52,11 +53,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         return json::print(&sets);
     }
     match measured.as_slice() {
-        [Measured { figures, .. }] => print!("{}", figures::one(figures)),
-        several => print!("{}", figures::several(several)),
+        [Measured { figures, .. }] => say!("{}", figures::one(figures).trim_end()),
+        several => say!("{}", figures::several(several).trim_end()),
     }
     if let Some(out) = out {
-        println!("{}", out.display());
+        say!("{}", out.display());
     }
     Ok(())
 }

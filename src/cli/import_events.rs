@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::images;
+use crate::cli::output::say;
 use crate::study::bids::{Label, RunName};
 use crate::study::{self, Import, Mapping, file};
 
@@ -85,7 +86,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let name = |number| RunName { subject: sub.clone(), session: ses.clone(), task: task.clone(), run: Some(number) };
     let runs: Vec<(PathBuf, RunName)> = tables.into_iter().zip((run..).map(name)).collect();
     for table in study::import(&runs, &import, &out)? {
-        println!("{}", table.display());
+        say!("{}", table.display());
     }
     Ok(())
 }

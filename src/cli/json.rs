@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use crate::cli::output::say;
+
 /// Prints a value as one JSON document.
 pub fn print(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

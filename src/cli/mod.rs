@@ -30,6 +30,7 @@ mod import_events;
 mod init;
 mod json;
 mod man;
+mod output;
 #[cfg(feature = "analyze")]
 mod power;
 #[cfg(feature = "present")]
@@ -177,7 +178,7 @@ fn leave() -> ! {
     std::process::exit(STOPPED)
 }
 
-/// Runs the chosen subcommand. Told to stop (Ctrl-C), it lets a job that can go on later put itself in order, and
+/// Runs the chosen subcommand; an error, too, where its results could not be printed. Told to stop (Ctrl-C), it lets a job that can go on later put itself in order, and
 /// otherwise takes away what is not finished; a run's journal stays.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
@@ -186,7 +187,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             leave();
         }
     })?;
-    match arguments.command {
+    run_command(arguments.command)?;
+    output::finish()
+}
+
+fn run_command(command: Command) -> anyhow::Result<()> {
+    match command {
         #[cfg(feature = "synthesize")]
         Command::Synthesize(arguments) => synthesize::run(arguments),
         #[cfg(feature = "synthesize")]

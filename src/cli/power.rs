@@ -9,6 +9,7 @@ use crate::analyze::Plan;
 use crate::analyze::power::{self, NamedModels, PowerOfStudy, PowerSettings};
 use crate::cli::columns::aligned;
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::study::{ImageSet, file};
 
@@ -54,8 +55,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if json {
         return json::print(&found);
     }
-    print!("{}", in_rows(&found));
-    println!("{}", out.display());
+    say!("{}", in_rows(&found).trim_end());
+    say!("{}", out.display());
     Ok(())
 }
 

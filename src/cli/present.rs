@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::cli::images;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::present::{self, Protocol, Scanner, Screen, Session};
 use crate::study::Seed;
@@ -149,17 +150,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let protocol = Protocol::read(&circumstances.protocol)?;
     let images = images::chosen(circumstances.images.as_deref())?;
     let outcome = present::run(&protocol, &images, &circumstances.session(run, resume), &Terminal)?;
-    println!("trigger: {}", outcome.verdict);
+    say!("trigger: {}", outcome.verdict);
     if let Some(score) = outcome.score {
-        println!("task: {score}");
+        say!("task: {score}");
     }
-    println!("refreshes without a new frame: {}", outcome.missed_refreshes);
-    println!("events: {}", outcome.events.display());
+    say!("refreshes without a new frame: {}", outcome.missed_refreshes);
+    say!("events: {}", outcome.events.display());
     if !outcome.complete {
         bail!("the run was aborted; what was shown is in {}", outcome.events.display());
     }
     if !outcome.counts {
-        println!(
+        say!(
             "attempt {} does not count as the run's; `layerprint promote {}` says that it does",
             outcome.attempt,
             outcome.events.display()

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
+use crate::cli::output::tell;
 use crate::study::{Progress, Stage};
 
 /// How often a stage is heard of where there is no terminal.
@@ -23,7 +24,7 @@ impl Progress for Terminal {
             bar.enable_steady_tick(Duration::from_millis(250));
             Box::new(Bar(bar))
         } else {
-            eprintln!("{name} ...");
+            tell!("{name} ...");
             let state = Lines { done: 0, figures: String::new(), last: Instant::now() };
             Box::new(Log { name: name.to_owned(), total, began: Instant::now(), state: Mutex::new(state) })
         }
@@ -31,7 +32,7 @@ impl Progress for Terminal {
 
     fn say(&self, line: &str) {
         // A bar that is drawn makes room for the line.
-        BARS.suspend(|| eprintln!("{line}"));
+        BARS.suspend(|| tell!("{line}"));
     }
 }
 
@@ -97,7 +98,7 @@ impl Stage for Log {
         if state.last.elapsed() > LINE_EVERY && state.done < self.total {
             state.last = Instant::now();
             let left = self.began.elapsed().as_secs_f64() / state.done as f64 * (self.total - state.done) as f64;
-            eprintln!("{} {}/{}, about {left:.0} s left  {}", self.name, state.done, self.total, state.figures);
+            tell!("{} {}/{}, about {left:.0} s left  {}", self.name, state.done, self.total, state.figures);
         }
     }
 
@@ -110,6 +111,6 @@ impl Drop for Log {
     fn drop(&mut self) {
         let state = self.state.get_mut().expect("no panic while telling");
         let seconds = self.began.elapsed().as_secs_f64();
-        eprintln!("{} {}/{} in {seconds:.1} s  {}", self.name, state.done, self.total, state.figures);
+        tell!("{} {}/{} in {seconds:.1} s  {}", self.name, state.done, self.total, state.figures);
     }
 }

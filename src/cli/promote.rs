@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::output::say;
 use crate::present::{Attempt, Error};
 
 /// Make an attempt the one that counts as its run.
@@ -17,6 +18,6 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let attempt = Attempt::of_file(&arguments.file).ok_or(Error::NoAttempt(arguments.file))?;
     let table = attempt.promote()?;
-    println!("{attempt} counts: {}", table.display());
+    say!("{attempt} counts: {}", table.display());
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::cli::output::{say, tell};
 use crate::present::{self, Error, Found};
 
 /// Make the table of events of an interrupted run from its journal.
@@ -20,7 +21,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { path, out } = arguments;
     if !path.is_dir() {
-        println!("{}", present::recover(&path, out.as_deref())?);
+        say!("{}", present::recover(&path, out.as_deref())?);
         return Ok(());
     }
     if out.is_some() {
@@ -33,10 +34,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut failed = 0;
     for recovery in &recoveries {
         match recovery {
-            Ok(recovery) => println!("{recovery}"),
+            Ok(recovery) => say!("{recovery}"),
             Err(error) => {
                 failed += 1;
-                eprintln!("{error}");
+                tell!("{error}");
             }
         }
     }
@@ -50,9 +51,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 pub fn put_in_order(dataset: &Path) -> anyhow::Result<()> {
     for recovery in present::recover_all(dataset)? {
         match recovery {
-            Ok(recovery) if matches!(recovery.found, Found::Recovered { .. }) => eprintln!("{recovery}"),
+            Ok(recovery) if matches!(recovery.found, Found::Recovered { .. }) => tell!("{recovery}"),
             Ok(_) | Err(Error::BeingWritten(_)) => (),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => tell!("{error}"),
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::json;
+use crate::cli::output::say;
 use crate::report::{self, Sources};
 
 /// Put what came out of a study into one page that can be looked at anywhere, and its figures into a file.
@@ -51,6 +52,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if json {
         return json::print(&summary);
     }
-    println!("{}", out.join("report.html").display());
+    say!("{}", out.join("report.html").display());
     Ok(())
 }

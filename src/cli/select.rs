@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::cli::synthesize::Computing;
 use crate::cli::{figures, json};
@@ -53,7 +54,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.json {
         return json::print(&set.manifest().figures);
     }
-    print!("{}", figures::one(&set.manifest().figures));
-    println!("{}", set.folder().display());
+    say!("{}", figures::one(&set.manifest().figures).trim_end());
+    say!("{}", set.folder().display());
     Ok(())
 }

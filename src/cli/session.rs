@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::cli::output::tell;
 use crate::cli::present::Circumstances;
 use crate::cli::recover;
 use crate::present::{Protocol, Standing};
@@ -47,7 +48,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         recover::put_in_order(&circumstances.out)?;
         let now = standing(run)?;
         if now == Standing::Done {
-            eprintln!("run {run} of {runs}: done");
+            tell!("run {run} of {runs}: done");
             run += 1;
             continue;
         }
@@ -76,7 +77,7 @@ fn ask(run: u32, runs: u32, now: &Standing) -> anyhow::Result<Wish> {
     let mut offered = Vec::new();
     match now {
         Standing::Interrupted(attempt) => {
-            eprintln!("run {run} of {runs} was interrupted ({attempt})");
+            tell!("run {run} of {runs} was interrupted ({attempt})");
             offered.push(("", "Enter presents it again from its first trial", Wish::Present));
             offered.push(("c", "c continues with the trials that are left", Wish::Resume));
         }
@@ -91,7 +92,7 @@ fn ask(run: u32, runs: u32, now: &Standing) -> anyhow::Result<Wish> {
     offered.push(("q", "q ends the session", Wish::Quit));
     let texts: Vec<&str> = offered.iter().map(|(_, text, _)| *text).collect();
     loop {
-        eprintln!("run {run} of {runs}: {}", texts.join(", "));
+        tell!("run {run} of {runs}: {}", texts.join(", "));
         let mut line = String::new();
         if std::io::stdin().lock().read_line(&mut line).context("cannot read what the operator types")? == 0 {
             return Ok(Wish::Quit);
@@ -100,7 +101,7 @@ fn ask(run: u32, runs: u32, now: &Standing) -> anyhow::Result<Wish> {
         if let Some((.., wish)) = offered.iter().find(|(key, ..)| *key == answer) {
             return Ok(*wish);
         }
-        eprintln!("{answer:?} is none of the answers");
+        tell!("{answer:?} is none of the answers");
     }
 }
 
@@ -117,7 +118,7 @@ fn present(circumstances: &Circumstances, run: u32, resume: bool) -> anyhow::Res
     command.stdin(std::process::Stdio::null());
     let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
     if !status.success() {
-        eprintln!("run {run} did not come to its end");
+        tell!("run {run} did not come to its end");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::images;
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::simulate::{self, Participant, Settings};
 use crate::study::bids::Label;
@@ -40,7 +41,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => vec![simulate::run(&settings, &who, &Terminal)?],
     };
     for [series, truth] in done {
-        println!("series: {}\ntruth:  {}", series.display(), truth.display());
+        say!("series: {}\ntruth:  {}", series.display(), truth.display());
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::cli::STOPPED;
 use crate::cli::executor::{self, CommandLine, Executing};
 use crate::cli::figures;
 use crate::cli::json;
+use crate::cli::output::{say, tell};
 use crate::cli::progress::Terminal;
 use crate::cluster::{self, Cluster};
 use crate::study::Seed;
@@ -118,12 +119,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match synthesize::run(&recipe, &weights, &computer, &arguments.out, arguments.resume, &Terminal) {
         Ok(set) if arguments.json => json::print(&set.manifest().figures),
         Ok(set) => {
-            print!("{}", figures::one(&set.manifest().figures));
-            println!("{}", set.folder().display());
+            say!("{}", figures::one(&set.manifest().figures).trim_end());
+            say!("{}", set.folder().display());
             Ok(())
         }
         Err(stopped @ synthesize::Error::Stopped { .. }) => {
-            eprintln!("{stopped}");
+            tell!("{stopped}");
             std::process::exit(STOPPED);
         }
         Err(error) => Err(error.into()),
@@ -134,7 +135,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn on(cluster: &Cluster, recipe: &Recipe, arguments: &Arguments) -> anyhow::Result<()> {
     cluster::wait_for_earlier(cluster, &Terminal)?;
     if arguments.out.join("images.toml").exists() {
-        println!("{} is there", arguments.out.display());
+        say!("{} is there", arguments.out.display());
         return Ok(());
     }
     let line = || {
@@ -155,6 +156,6 @@ fn on(cluster: &Cluster, recipe: &Recipe, arguments: &Arguments) -> anyhow::Resu
         whole = whole.word("--seed").word(seed);
     }
     executor::run(&[trials, vec![whole.task("the image set")]], cluster)?;
-    println!("{}", arguments.out.display());
+    say!("{}", arguments.out.display());
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::output::say;
 use crate::cli::progress::Terminal;
 use crate::synthesize::network::{self, Download, PUBLISHED_SHA1, PUBLISHED_URL, Source, weights};
 
@@ -56,16 +57,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             let timeout = Duration::from_secs(timeout_s);
             let sha1 = sha1.unwrap_or_else(|| PUBLISHED_SHA1.into());
             let (cached, parameters) = network::fetch(&Download { url, sha1, timeout }, &Terminal)?;
-            println!("{}: weights {}", cached.display(), parameters.sha256());
+            say!("{}: weights {}", cached.display(), parameters.sha256());
         }
         Action::Import { file } => {
             let (cached, parameters) = weights::import(&file)?;
-            println!("{}: weights {}", cached.display(), parameters.sha256());
+            say!("{}: weights {}", cached.display(), parameters.sha256());
         }
         Action::Show { weights } => {
             let source = Source::find(weights.as_deref());
             let parameters = source.load(&Terminal)?;
-            println!("{}: weights {}", source.describe(), parameters.sha256());
+            say!("{}: weights {}", source.describe(), parameters.sha256());
         }
     }
     Ok(())

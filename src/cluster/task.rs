@@ -1,6 +1,7 @@
 //! One command line of this program that runs on a node of the cluster.
 
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,7 +55,8 @@ pub struct Ended {
 pub fn run_task(folder: &Path, array: &str, position: usize) -> Result<i32, Error> {
     let task = submission::task_of(folder, array, position)?;
     let program = std::env::current_exe().map_err(study::Error::file("find", Path::new("this program")))?;
-    println!("{}: layerprint {}", task.name, task.arguments.join(" "));
+    // A line in the job's log, which need not be there.
+    let _ = writeln!(std::io::stdout(), "{}: layerprint {}", task.name, task.arguments.join(" "));
     let status =
         Command::new(&program).args(&task.arguments).status().map_err(study::Error::file("start", &program))?;
     let job = std::env::var("SLURM_JOB_ID").unwrap_or_default();

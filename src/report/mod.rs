@@ -7,6 +7,7 @@ mod comparison;
 mod error;
 mod estimate;
 mod first_level;
+mod flips;
 mod group;
 mod methods;
 mod output;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figures::{
-    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, as_file, bars, color_bar, data_uri, heatmap, mosaic,
-    onset_errors, raster, stability,
+    AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, as_file, bars, color_bar, data_uri, flip_intervals,
+    heatmap, mosaic, onset_errors, raster, stability,
 };
 use crate::report::comparison::ComparisonPage;
 use crate::report::error::Error;
@@ -127,6 +127,7 @@ struct RunPage {
     reasons: Vec<String>,
     raster: String,
     errors: Option<String>,
+    flips: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -252,6 +253,7 @@ impl Page {
         figures.extend(similarities.into_iter().zip(self.similarities.iter().map(|similarity| &similarity.figure)));
         for run in &self.runs {
             figures.push((format!("{}_timeline", run.name), &run.raster));
+            figures.extend(run.flips.iter().map(|flips| (format!("{}_flip_intervals", run.name), flips)));
             figures.extend(run.errors.iter().map(|errors| (format!("{}_onset_errors", run.name), errors)));
         }
         for person in &self.participants {
@@ -707,6 +709,8 @@ fn run_page(k: usize, run: &PresentedRun, figures: &RunFigures, findings: &Findi
         facts,
         reasons: figures.trigger.iter().flat_map(|trigger| trigger.verdict.faults()).map(Fault::to_string).collect(),
         raster: raster(&shown),
+        flips: (figures.frame_ms().filter(|_| !run.flip_intervals_ms.is_empty()))
+            .map(|frame_ms| flip_intervals(&name, &run.flip_intervals_ms, frame_ms)),
         errors: (!errors.is_empty()).then(|| onset_errors(&name, errors, figures.end_s, figures.frame_ms())),
         name,
     }

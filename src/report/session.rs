@@ -107,6 +107,7 @@ mod tests {
             name: RunName::parse("sub-01_task-x").unwrap(),
             events: Events(vec![event(0.0, "a"), event(4.0, "null"), event(8.0, "b")]),
             facts,
+            flip_intervals_ms: Vec::new(),
         }
     }
 

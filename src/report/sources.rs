@@ -11,11 +11,12 @@ use crate::report::anatomy::Anatomy;
 use crate::report::comparison::Comparison;
 use crate::report::error::Error;
 use crate::report::first_level::{FirstLevelRun, RunQuality};
+use crate::report::flips;
 use crate::report::group::Group;
 use crate::report::profiles::Profiles;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
-use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, file};
+use crate::study::{Events, ImageRecord, ImageSet, ImportFacts, Layer, RunFacts, file};
 
 /// How alike the layers' RSMs are over 16 natural photographs, measured with the trained network.
 const NATURAL: &str =
@@ -188,6 +189,8 @@ pub struct PresentedRun {
     pub events: Events,
     /// What the presenting program says about it; `None` for a run of another program.
     pub facts: Option<RunFacts>,
+    /// From flip to flip, in ms, where the dataset has the run's journal.
+    pub flip_intervals_ms: Vec<f64>,
 }
 
 impl Findings {
@@ -390,11 +393,13 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
         let events = Events::read(&path)?.naming(set.models().images());
         let sidecar = path.with_extension("json");
         let facts = RunFacts::read(&sidecar)?;
-        if let Some(facts) = &facts {
-            same_set(&sidecar, set, &facts.image_set_sha256)?;
+        let imported = ImportFacts::read(&sidecar)?.map(|facts| facts.image_set_sha256);
+        if let Some(shown) = facts.as_ref().map(|facts| &facts.image_set_sha256).or(imported.as_ref()) {
+            same_set(&sidecar, set, shown)?;
         }
         check_images(&path, &events, set)?;
-        runs.push(PresentedRun { name: run, events, facts });
+        let of_flips = facts.as_ref().map(|facts| flips::intervals_ms(bids, &run, facts)).transpose()?;
+        runs.push(PresentedRun { name: run, events, facts, flip_intervals_ms: of_flips.unwrap_or_default() });
     }
     runs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(runs)

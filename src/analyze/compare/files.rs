@@ -49,6 +49,10 @@ pub struct MethodSummary {
     pub maps: String,
     /// Whose maps they are.
     pub participants: Vec<Label>,
+    /// The image set that they were made with.
+    pub image_set_sha256: Option<String>,
+    /// The table of models, where they were made with one.
+    pub models_sha256: Option<String>,
     /// The t at which its maps were cut; `None` for maps of equal size.
     pub t: Option<f64>,
     /// The number of voxels of each layer's map.

@@ -23,6 +23,7 @@ use crate::analyze::group::participants::GroupMaps;
 use crate::analyze::threads;
 use crate::brain;
 use crate::rsa::{Reading, pairs, pearson};
+use crate::study::bids::Label;
 use crate::study::{Layer, Output, Progress, Provenance, Seed};
 
 /// The methods, in the order in which their folders are given.
@@ -49,6 +50,22 @@ struct Method {
     cut: Cut,
     /// Where its resamples come from: one seed for methods with the same participants, who are drawn together.
     seed: Seed,
+}
+
+/// Where a method's maps come from.
+struct Described {
+    maps: String,
+    participants: Vec<Label>,
+    image_set_sha256: Option<String>,
+    models_sha256: Option<String>,
+}
+
+impl Described {
+    fn of(maps: &GroupMaps) -> Described {
+        let [image_set_sha256, models_sha256] = maps.models().map(|hash| hash.map(str::to_owned));
+        let participants = maps.labels().into_iter().cloned().collect();
+        Described { maps: maps.name.clone(), participants, image_set_sha256, models_sha256 }
+    }
 }
 
 /// What a set of participants shows.
@@ -120,6 +137,11 @@ fn check(maps: &[GroupMaps]) -> Result<(), Error> {
             .into());
         }
     }
+    if maps[1].models() == maps[0].models() {
+        let (here, there) = (&maps[1].participants[0].summary, &maps[0].participants[0].summary);
+        let what = format!("was made with the same image set as {}: there is nothing to compare", there.display());
+        return Err(Error::misfit(here, what));
+    }
     for maps in maps {
         let here = &maps.participants[0].summary;
         if maps.layers.len() < 2 {
@@ -139,8 +161,7 @@ fn compare(
 ) -> ComparisonSummary {
     let layers: Vec<Layer> = maps[0].layers.clone();
     let (second_order, emulated) = (maps[0].second_order, maps.iter().any(GroupMaps::emulated));
-    let described: Vec<_> =
-        maps.iter().map(|maps| (maps.name.clone(), maps.labels().into_iter().cloned().collect())).collect();
+    let described: Vec<Described> = maps.iter().map(Described::of).collect();
     let prepare = |(maps, method): (GroupMaps, &&str)| {
         let flips = Flips::new(maps.participants.len(), plan.flips, plan.seed);
         let layers = maps.samples(&Covariates::default());
@@ -162,10 +183,12 @@ fn compare(
     let estimate = |range: [f64; 2], figure: &dyn Fn(&Shown) -> f64| {
         Estimate::new(figure(&observed), resampled.iter().map(figure), plan.interval, range)
     };
-    let of_method = |(place, (name, participants)): (usize, (String, Vec<_>))| MethodSummary {
+    let of_method = |(place, described): (usize, Described)| MethodSummary {
         method: METHODS[place],
-        maps: name,
-        participants,
+        maps: described.maps,
+        participants: described.participants,
+        image_set_sha256: described.image_set_sha256,
+        models_sha256: described.models_sha256,
         t: methods[place].cut.t(),
         voxels: observed.overlaps[place].voxels.clone(),
         mean_dice: estimate([0.0, 1.0], &|shown| shown.overlaps[place].mean_dice()),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::cli::output::say;
 use crate::study::{ImageSet, SettingsFile, file};
 
 /// Lay out a folder for a study: its settings with every key explained, and the commands in their order
@@ -41,11 +42,11 @@ pub fn run(arguments: &Arguments, settings: &[SettingsFile], jobs_left_out: &[&s
         let images = study.join("images");
         if is_missing(&images) {
             ImageSet::shipped()?.copy(&images)?;
-            println!("{}", images.display());
+            say!("{}", images.display());
         }
     }
     if !jobs_left_out.is_empty() {
-        println!(
+        say!(
             "this program was built without {}: where it is built with them, the same command adds their settings",
             jobs_left_out.join(" and ")
         );
@@ -58,7 +59,7 @@ fn add(study: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let path = study.join(name);
     if is_missing(&path) {
         file::write(&path, text.as_bytes()).with_context(|| format!("cannot lay out {}", study.display()))?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }
@@ -67,7 +68,7 @@ fn add(study: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 fn is_missing(path: &Path) -> bool {
     let is_missing = path.symlink_metadata().is_err();
     if !is_missing {
-        println!("{} is there already: left as it is", path.display());
+        say!("{} is there already: left as it is", path.display());
     }
     is_missing
 }

@@ -1,5 +1,6 @@
 //! A watchdog: some graphics drivers wait for ever for a window that is not shown, and cannot be woken.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -58,7 +59,8 @@ impl Drop for Watchdog {
 }
 
 fn end() -> ! {
-    eprintln!(
+    let _ = writeln!(
+        std::io::stderr(),
         "error: the screen has taken no frame for {PATIENCE_S} s: the window is hidden, its screen is off, or it was never \
          shown; the journal holds what was shown until then"
     );
