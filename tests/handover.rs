@@ -312,6 +312,37 @@ fn the_noise_of_a_power_estimate_is_that_of_the_whole_pipeline() {
 }
 
 #[test]
+fn imported_runs_are_simulated_as_presented_ones_and_made_up_participants_are_no_data() {
+    let study = Study::new();
+    let settings = std::fs::read_to_string(study.path("simulation.toml")).unwrap();
+    let participants = "\n[participants]\ncount = 2\nshift_sd_mm = 0.0\nlog_radius_sd = 0.0\n";
+    std::fs::write(study.path("simulation.toml"), settings + participants).unwrap();
+    std::fs::create_dir(study.path("tables")).unwrap();
+    for run in [1, 2] {
+        let table = study.path(&format!("study/sub-01/func/sub-01_task-layers_run-{run:02}_events.tsv"));
+        std::fs::copy(table, study.path(&format!("tables/{run}.tsv"))).unwrap();
+    }
+    std::fs::remove_dir_all(study.path("study")).unwrap();
+    let import = format!(
+        "import-events tables/1.tsv tables/2.tsv --images set --stimuli . --out study --sub 01 --task layers --tr {TR_S} \
+         --measured-by elsewhere"
+    );
+    study.layerprint(&import).success();
+    let message = stderr_of(study.simulate().failure());
+    assert!(message.contains("run-01_events.json") && message.contains("--volumes"), "{message}");
+    std::fs::remove_dir_all(study.path("study")).unwrap();
+    study.layerprint(&format!("{import} --volumes {VOLUMES}")).success();
+    study.simulate().success();
+    let of = |participant: &str| {
+        let plan = "analyze study maps participant --plan plan.toml --models set --participant-label";
+        study.layerprint(&format!("{plan} {participant}"))
+    };
+    of("01").success();
+    let message = stderr_of(of("02").failure());
+    assert!(message.contains("sub-02_task-layers_run-01_events.json") && message.contains("emulated"), "{message}");
+}
+
+#[test]
 fn a_changed_image_is_refused() {
     let study = Study::new();
     let mut image = std::fs::read(study.path("set/image_03.png")).unwrap();

@@ -271,10 +271,16 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
         check_facts(facts, &facts_path, tr_s, request, models)?;
         check_triggers(facts, volumes, request).map_err(|what| Error::misfit(&facts_path, what))?;
     }
-    if let Some(imported) = ImportFacts::read(&facts_path)? {
-        check_imported(&imported, &facts_path, tr_s, volumes, models)?;
+    let imported = ImportFacts::read(&facts_path)?;
+    if let Some(imported) = &imported {
+        check_imported(imported, &facts_path, tr_s, volumes, models)?;
     }
-    let emulated = facts.as_ref().is_some_and(|facts| facts.emulated);
+    let emulated = facts.as_ref().is_some_and(|facts| facts.emulated) || imported.is_some_and(|facts| facts.emulated);
+    if emulated && !request.allow_emulated {
+        let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
+                    try the analysis";
+        return Err(Error::misfit(&facts_path, what));
+    }
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
@@ -401,11 +407,6 @@ fn check_imported(
 /// Checks what the presenting program says about the run.
 fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
     same_scan(path, "presented", facts.tr_s, tr_s)?;
-    if facts.emulated && !request.allow_emulated {
-        let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
-                    try the analysis";
-        return Err(Error::misfit(path, what));
-    }
     if !facts.complete && !request.allow_incomplete {
         let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
         return Err(Error::misfit(path, what));

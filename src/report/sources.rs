@@ -16,7 +16,7 @@ use crate::report::group::Group;
 use crate::report::profiles::Profiles;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
-use crate::study::{Events, ImageRecord, ImageSet, ImportFacts, Layer, RunFacts, file};
+use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, Scan, file};
 
 /// How alike the layers' RSMs are over 16 natural photographs, measured with the trained network.
 const NATURAL: &str =
@@ -393,9 +393,8 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
         let events = Events::read(&path)?.naming(set.models().images());
         let sidecar = path.with_extension("json");
         let facts = RunFacts::read(&sidecar)?;
-        let imported = ImportFacts::read(&sidecar)?.map(|facts| facts.image_set_sha256);
-        if let Some(shown) = facts.as_ref().map(|facts| &facts.image_set_sha256).or(imported.as_ref()) {
-            same_set(&sidecar, set, shown)?;
+        if let Some(scan) = Scan::read(&sidecar)? {
+            same_set(&sidecar, set, &scan.image_set_sha256)?;
         }
         check_images(&path, &events, set)?;
         let of_flips = facts.as_ref().map(|facts| flips::intervals_ms(bids, &run, facts)).transpose()?;

@@ -69,12 +69,12 @@ pub fn run(settings: &Settings, who: &Participant, progress: &dyn Progress) -> R
     let tuning = patterns::plant(&mask, &regions, who.images.models().rsms(), settings.tuning, seed)?;
 
     for (index, run) in runs.iter().enumerate() {
-        let noise = Noise::draw(settings, &mask, run.facts.stored_volumes(), index as u32, seed, progress);
+        let noise = Noise::draw(settings, &mask, run.volumes, index as u32, seed, progress);
         let series = measure(settings, run, &tuning, &regions, &noise, who.images);
         write_run(series_out.folder(), run, &mask, &series, &noise)?;
     }
     let task = &runs[0].name.task;
-    truth::write(truth_out.folder(), task, settings, who, &mask, &regions, runs[0].facts.tr_s)?;
+    truth::write(truth_out.folder(), task, settings, who, &mask, &regions, runs[0].tr_s)?;
 
     bids::describe_dataset(&preprocessed, "Simulated series in the layout of fMRIPrep", DatasetType::Derivative)?;
     bids::describe_dataset(&simulation, "What was simulated", DatasetType::Derivative)?;
@@ -92,8 +92,8 @@ fn measure(
     noise: &Noise,
     images: &ImageSet,
 ) -> Series {
-    let volumes = run.facts.stored_volumes();
-    let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * run.facts.tr_s).collect();
+    let volumes = run.volumes;
+    let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * run.tr_s).collect();
     let responses: Vec<Vec<f64>> = images
         .models()
         .images()
@@ -118,7 +118,7 @@ fn measure(
     }
     let percent = settings.noise_sd_percent as f32 / 100.0;
     series.data.iter_mut().for_each(|value| *value = BASELINE * (1.0 + percent * *value));
-    series.tr_s = Some(run.facts.tr_s);
+    series.tr_s = Some(run.tr_s);
     series
 }
 
@@ -127,7 +127,7 @@ fn write_run(folder: &Path, run: &Run, mask: &Mask, series: &Series, noise: &Noi
     nifti_file::write_series(&func("desc-preproc_bold.nii.gz"), mask, series, 0.0)?;
     let sidecar = json!({
         "Description": "Simulated series, as if preprocessed",
-        "RepetitionTime": run.facts.tr_s,
+        "RepetitionTime": run.tr_s,
         "TaskName": run.name.task.to_string(),
         "SkullStripped": true,
     });

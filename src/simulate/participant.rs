@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::simulate::error::Error;
 use crate::study::bids::{self, Label, RunName};
-use crate::study::{Events, ImageSet, RunFacts, Seed};
+use crate::study::{Events, ImageSet, Scan, Seed};
 
 /// What the names of tables of events end with.
 const EVENTS: &str = "_events.tsv";
@@ -33,7 +33,10 @@ pub struct Run {
     pub path: PathBuf,
     pub name: RunName,
     pub events: Events,
-    pub facts: RunFacts,
+    /// Seconds from one volume to the next.
+    pub tr_s: f64,
+    /// The number of stored volumes.
+    pub volumes: usize,
 }
 
 /// The participant's runs in the order of their names, each checked against the image set.
@@ -43,15 +46,20 @@ pub fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
         let Some(name) = path.file_name().and_then(|name| RunName::parse(&name.to_string_lossy())) else { continue };
         let sidecar = path.with_extension("json");
         let wrong = |what: &str| Error::Run { path: sidecar.clone(), what: what.into() };
-        let facts = RunFacts::read(&sidecar)?.ok_or_else(|| wrong("does not tell of a run of `layerprint present`"))?;
-        if facts.image_set_sha256 != who.images.sha256() {
+        let scan = Scan::read(&sidecar)?.ok_or_else(|| {
+            wrong("does not tell of a run: present it with `layerprint present`, or import its events")
+        })?;
+        if scan.image_set_sha256 != who.images.sha256() {
             return Err(wrong("tells of another image set than the one named"));
         }
-        let run = Run { events: Events::read(&path)?, path, name, facts };
-        if run.facts.stored_volumes() < 10 {
-            return Err(wrong(&format!("tells of {} volumes only", run.facts.stored_volumes())));
+        let volumes = scan
+            .volumes
+            .ok_or_else(|| wrong("does not say how many volumes the run has: import its events with --volumes"))?;
+        if volumes < 10 {
+            return Err(wrong(&format!("tells of {volumes} volumes only")));
         }
-        runs.push(run);
+        let events = Events::read(&path)?.naming(who.images.models().images());
+        runs.push(Run { events, path, name, tr_s: scan.tr_s, volumes });
     }
     if runs.is_empty() {
         return Err(Error::NoRuns { bids: who.bids.into(), subject: who.subject.clone() });

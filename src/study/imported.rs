@@ -93,6 +93,9 @@ pub struct ImportFacts {
     pub tr_s: f64,
     /// The number of stored volumes, where the user says it.
     pub volumes: Option<u32>,
+    /// Whether nobody saw the run: a simulation made it from one that was imported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emulated: bool,
     /// The program that imported them.
     pub provenance: Provenance,
 }
@@ -288,6 +291,7 @@ impl Import<'_> {
             image_set_sha256: self.images.sha256().into(),
             tr_s: self.tr_s,
             volumes: self.volumes,
+            emulated: false,
             provenance: Provenance::here(),
         };
         Ok((Events(events), facts))

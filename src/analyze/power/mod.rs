@@ -26,7 +26,7 @@ use crate::brain::{Grid, Mask};
 use crate::glm::hrf;
 use crate::glm::{Condition, Design};
 use crate::rsa::{Reading, Symmetric};
-use crate::study::{Events, Layer, Models, Output, Progress, RunFacts, Silent, Stream};
+use crate::study::{Events, Layer, Models, Output, Progress, Scan, Silent, Stream};
 
 pub use figures::{PowerOfLayer, PowerOfStudy, Share};
 pub use settings::{POWER, PowerSettings};
@@ -91,19 +91,21 @@ pub fn run(
 /// squares), V_tu = ar1^|t - u|, and s the peak of the response to a single trial, so that 1 is a response of one noise SD there.
 fn noise_of_estimates(plan: &Plan, ar1: f64, path: &Path) -> Result<Symmetric, Error> {
     let events = Events::read(path)?.0;
-    let facts = RunFacts::read(&path.with_extension("json"))?;
-    let facts = facts.ok_or_else(|| Error::misfit(path, "was not written by `layerprint present`"))?;
+    let scan = Scan::read(&path.with_extension("json"))?;
+    let scan = scan.ok_or_else(|| Error::misfit(path, "was neither presented by `layerprint present` nor imported"))?;
     let mut images: Vec<String> =
         events.iter().filter(|event| event.is_of_image()).map(|event| event.trial_type.clone()).collect();
     images.sort();
     images.dedup();
     let conditions = Condition::of_images(&images, &events);
-    let volumes = facts.stored_volumes();
+    let volumes = scan.volumes.ok_or_else(|| {
+        Error::misfit(path, "does not say how many volumes the run has: import the events with --volumes")
+    })?;
     if images.len() < 2 || volumes < 10 {
         let what = format!("tells of {} images and {volumes} volumes: too few for a run", images.len());
         return Err(Error::misfit(path, what));
     }
-    let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * facts.tr_s).collect();
+    let times_s: Vec<f64> = (0..volumes).map(|t| t as f64 * scan.tr_s).collect();
     let assumptions = plan.first_level.assumptions();
     let design = Design::of(assumptions, &conditions, &[], &times_s);
     let rows = design.estimator().map_err(|what| Error::Design { run: path.display().to_string(), what })?;
