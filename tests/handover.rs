@@ -301,6 +301,8 @@ fn the_noise_of_a_power_estimate_is_that_of_the_whole_pipeline() {
     let said = study.layerprint(command).success();
     let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
     assert!(said.contains("set, plain") && said.contains("set, residual on all other layers"), "{said}");
+    let drawn = std::fs::read_to_string(study.path("power/power.svg")).unwrap();
+    assert!(drawn.contains("4 x 1, CNR 3") && drawn.contains("set, residual on all other layers"), "{drawn}");
     let found: serde_json::Value = file::read_json(&study.path("power/power.json")).unwrap();
     let expected = found["estimate_noise_sd"].as_f64().unwrap();
 
