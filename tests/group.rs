@@ -142,6 +142,9 @@ fn layers_of_a_group_are_found_where_they_are_at_home() {
     assert_eq!((&summary["flips"], &summary["all_flips"]), (&256.into(), &true.into()));
     assert_eq!((&summary["voxels"], &summary["missing_voxels"]), (&(GRID.len() - 1).into(), &1.into()));
     assert_eq!(summary["plan"]["group"]["connectivity"], 26);
+    let again = Study::new();
+    let printed: Value = serde_json::from_str(&stdout_of(again.group(&["--json"]))).unwrap();
+    assert_eq!(printed, summary, "what is printed is what is saved");
 
     let best = study.statmap("desc-bestlayer_dseg");
     let (p, gradient) =

@@ -11,6 +11,9 @@ const PULSE: &str = "#b2182b";
 /// Left of the time axis, and its length, in pixels: the figures of a run stand under each other.
 pub const LEFT: f64 = 92.0;
 pub const WIDTH: f64 = 760.0;
+/// The height of an image's row, in pixels, and of all of them, where the rows are as low as that takes.
+const ROW_PX: f64 = 10.0;
+const MOST_PX: f64 = 800.0;
 
 /// A run to be shown.
 pub struct Run<'a> {
@@ -57,10 +60,10 @@ fn nulls(run: &Run) -> usize {
     run.marks.iter().filter(|mark| mark.image.is_none()).count()
 }
 
-/// The height of a row, of the row of null trials and of the pulses' row, in pixels.
+/// The height of a row, of the row of null trials and of the pulses' row, in pixels. Rows of many images are lower.
 fn rows_px(run: &Run) -> [f64; 3] {
-    let row = 10.0;
-    [row, if nulls(run) > 0 { row + 3.0 } else { 0.0 }, if run.pulses_s.is_empty() { 0.0 } else { 14.0 }]
+    let row = (MOST_PX / run.images.len().max(1) as f64).clamp(1.0, ROW_PX);
+    [row, if nulls(run) > 0 { ROW_PX + 3.0 } else { 0.0 }, if run.pulses_s.is_empty() { 0.0 } else { 14.0 }]
 }
 
 /// The height of a drawn run in pixels.
@@ -80,6 +83,10 @@ pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
     let at = |seconds: f64| seconds_px(run, seconds);
     for (i, name) in run.images.iter().enumerate() {
         let y = top + i as f64 * row;
+        // Lower rows have no room for names: a mark has its image's.
+        if row < ROW_PX {
+            break;
+        }
         if i % 2 == 0 {
             svg.rect([LEFT, y, WIDTH, row], BAND);
         }
@@ -94,14 +101,14 @@ pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
         svg.text([LEFT - 7.0, images_end + 11.0], 8.5, Anchor::End, QUIET, "null");
     }
     for mark in run.marks {
-        let (y, fill) = match mark.image {
-            Some(image) => (top + image as f64 * row + 1.0, SHOWN),
-            None => (images_end + 4.0, NULL),
+        let (y, height, fill) = match mark.image {
+            Some(image) => (top + image as f64 * row + row / 10.0, row * 0.8, SHOWN),
+            None => (images_end + 4.0, ROW_PX - 2.0, NULL),
         };
         let x = at(mark.onset_s);
         let name = mark.image.and_then(|image| run.images.get(image)).map_or("null", String::as_str);
         let tip = format!("{name} at {} s", table::cell(mark.onset_s, 3));
-        svg.tipped_rect([x, y, (at(mark.onset_s + mark.duration_s) - x).max(1.2), row - 2.0], fill, &tip);
+        svg.tipped_rect([x, y, (at(mark.onset_s + mark.duration_s) - x).max(1.2), height], fill, &tip);
     }
     if pulse_row > 0.0 {
         svg.text([LEFT - 7.0, pulses_top + 9.0], 8.5, Anchor::End, PULSE, "pulses");
@@ -233,6 +240,18 @@ mod tests {
         assert!(svg.contains("2 trials with an image and 1 null trials over 20 s; 2 trigger pulses."));
         // 5 s of 20 is a quarter of the axis.
         assert!(svg.contains(&format!("x=\"{}\"", LEFT + WIDTH / 4.0)));
+    }
+
+    #[test]
+    fn many_images_have_low_rows_without_names() {
+        let run = |images: &[String]| {
+            raster_px(&Run { name: "r", images, marks: &[], pulses_s: &[], begin_s: 0.0, end_s: 9.0 })
+        };
+        let images: Vec<String> = (0..1000).map(|k| format!("image_{k}")).collect();
+        assert_eq!((run(&images[..80]), run(&images[..400]), run(&images)), (842.0, 842.0, 1042.0));
+        let marks = [Mark { onset_s: 1.0, duration_s: 1.0, image: Some(999) }];
+        let svg = raster(&Run { name: "r", images: &images, marks: &marks, pulses_s: &[], begin_s: 0.0, end_s: 9.0 });
+        assert_eq!((svg.matches("image_").count(), svg.matches("image_999 at 1 s").count()), (1, 1));
     }
 
     #[test]

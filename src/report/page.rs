@@ -26,6 +26,8 @@ use crate::study::{Fault, ImageRecord, Layer, PowerFigures, Predictor, Selection
 const TEMPLATE: &str = include_str!("report.html.j2");
 /// A planted region counts as recovered when its layer is the best in so large a share of its voxels.
 const RECOVERED: f64 = 0.8;
+/// Of a larger set the first so many images are shown: each is in the page as the whole file that it is.
+const MOST_IMAGES: usize = 96;
 /// How many axial slices stand side by side.
 const SLICES: usize = 8;
 
@@ -37,6 +39,7 @@ struct Page {
     banners: Vec<Banner>,
     tiles: Vec<Tile>,
     images: Vec<Image>,
+    image_count: usize,
     image_size: String,
     rsms: Vec<LayerRsm>,
     rsm_bar: String,
@@ -205,6 +208,7 @@ impl Page {
             banners: banners(summary),
             tiles: tiles(findings, runs, summary),
             images: images(findings)?,
+            image_count: findings.set.manifest().images.len(),
             image_size: format!("{} x {} px", size[0], size[1]),
             rsms: layer_rsms(findings, &colors, rsm_scale),
             rsm_bar: color_bar(rsm_scale, "similarity of two images (Pearson r)"),
@@ -501,7 +505,7 @@ fn images(findings: &Findings) -> Result<Vec<Image>, Error> {
         let bytes = file::read(&findings.set.path(image))?;
         Ok(Image { name: image.name().to_owned(), uri: data_uri(&bytes) })
     };
-    findings.set.manifest().images.iter().map(read).collect()
+    findings.set.manifest().images.iter().take(MOST_IMAGES).map(read).collect()
 }
 
 fn layer_rsms(findings: &Findings, colors: &LayerColors, scale: Scale) -> Vec<LayerRsm> {

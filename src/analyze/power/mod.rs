@@ -318,7 +318,7 @@ fn in_a_row(regions: usize) -> Mask {
 mod tests {
     use super::*;
     use crate::rsa::Rsm;
-    use crate::study::{Event, FlipFacts, Seed, TriggerFacts, Verdict, file};
+    use crate::study::{Event, FlipFacts, RunFacts, Seed, TriggerFacts, Verdict, file};
 
     const PLAN: &str = "task = \"layers\"\n[first_level]\nhrf = \"spm\"\nhigh_pass_hz = 0.0078125\nconfounds = []\n\
                         [searchlight]\nradius_mm = 9.0\nmin_coverage = 0.5\nsecond_order = \"spearman\"\n\
