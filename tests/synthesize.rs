@@ -336,8 +336,14 @@ fn a_selection_takes_a_recipe_s_number_layers_spread_and_seed() {
     let output = command.arg(study.path("set")).arg("--json").assert().success().get_output().stdout.clone();
     let set = ImageSet::load(&study.path("set")).unwrap();
     let printed: serde_json::Value = serde_json::from_slice(&output).unwrap();
-    assert_eq!(printed["layers"].as_array().unwrap().len(), 5);
-    assert_eq!(printed["layers"][4]["spread"].as_f64(), Some(set.manifest().figures.layers[4].spread));
+    let saved = &set.manifest().figures;
+    assert_eq!(printed["layer"].as_array().unwrap().len(), saved.layers.len());
+    for (printed, saved) in [
+        (&printed["layer"][4]["spread"], saved.layers[4].spread),
+        (&printed["layer_similarity_mean_abs"], saved.layer_similarity_mean_abs),
+    ] {
+        assert!((printed.as_f64().unwrap() - saved).abs() < 1e-12, "{printed} instead of {saved}");
+    }
     let layers: Vec<&str> = set.models().layers().iter().map(|layer| layer.name()).collect();
     assert_eq!((set.models().images().len(), layers), (4, vec!["conv1", "conv2", "3a", "4e", "5b"]));
     let selection = set.manifest().selection.as_ref().unwrap();
