@@ -5,7 +5,7 @@
 //! `report` shows what came out, `cluster` has work done by a scheduler. Below them lie `brain` (images of brains), `glm` (designs), `figures` (SVG), `study` (what jobs
 //! hand over) and `rsa` (the mathematics). A room imports only from rooms below it.
 
-// What prints goes on where nobody reads: `cli::output`.
+// Nothing prints but by `cli::output`, which bears a reader that has left.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod cli;

@@ -286,8 +286,7 @@ fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
     assert_eq!(rows.lines().count(), 1 + 3 * LAYERS.len());
     refused(study.compare("maps natural residual"), &["comparison exists already and is not overwritten"]);
 
-    // The other way round both are false.
-    let saved: Value = read();
+    let saved = read();
     assert_eq!(
         (&saved["methods"][0]["image_set_sha256"], &saved["methods"][2]["image_set_sha256"]),
         (&"00".into(), &"01".into())
@@ -295,6 +294,8 @@ fn the_claims_about_the_methods_are_supported_where_they_are_true_only() {
     std::fs::remove_dir_all(study.path("comparison")).unwrap();
     let printed: Value = serde_json::from_str(&stdout_of(study.compare("maps natural residual --json"))).unwrap();
     assert_eq!(printed, saved, "what is printed is what is saved");
+
+    // The other way round both are false.
     std::fs::remove_dir_all(study.path("comparison")).unwrap();
     let said = stdout_of(study.compare("natural maps residual"));
     assert!(said.contains("not supported: the layers' maps overlap less"), "{said}");

@@ -153,7 +153,10 @@ fn the_same_recipe_gives_the_same_bytes() {
     assert_eq!(one.models(), two.models());
     let mut command = layerprint();
     command.arg("synthesize").arg(study.path("recipe.toml")).args(["--seed", "12", "--threads", "1", "--out"]);
-    command.arg(study.path("other seed")).assert().success();
+    let output = command.arg(study.path("other seed")).arg("--json").assert().success().get_output().stdout.clone();
+    let printed: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    let measured = one.manifest().figures.layers.iter().map(|layer| layer.name.name());
+    assert!(measured.eq(printed["layer"].as_array().unwrap().iter().map(|layer| layer["name"].as_str().unwrap())));
     assert_ne!(ImageSet::load(&study.path("other seed")).unwrap().manifest().images, one.manifest().images);
 }
 

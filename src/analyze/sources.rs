@@ -273,14 +273,9 @@ fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &Mode
     }
     let imported = ImportFacts::read(&facts_path)?;
     if let Some(imported) = &imported {
-        check_imported(imported, &facts_path, tr_s, volumes, models)?;
+        check_imported(imported, &facts_path, tr_s, volumes, request, models)?;
     }
     let emulated = facts.as_ref().is_some_and(|facts| facts.emulated) || imported.is_some_and(|facts| facts.emulated);
-    if emulated && !request.allow_emulated {
-        let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
-                    try the analysis";
-        return Err(Error::misfit(&facts_path, what));
-    }
 
     let first_level = &plan.first_level;
     let confounds_path = folder.join(format!("{name}{CONFOUNDS}"));
@@ -391,9 +386,11 @@ fn check_imported(
     path: &Path,
     tr_s: f64,
     volumes: usize,
+    request: &Request,
     models: &ModelSource,
 ) -> Result<(), Error> {
     same_scan(path, "imported", facts.tr_s, tr_s)?;
+    is_data(path, facts.emulated, request)?;
     same_set(path, &facts.image_set_sha256, models)?;
     match facts.volumes {
         Some(imported) if imported as usize != volumes => {
@@ -407,11 +404,21 @@ fn check_imported(
 /// Checks what the presenting program says about the run.
 fn check_facts(facts: &RunFacts, path: &Path, tr_s: f64, request: &Request, models: &ModelSource) -> Result<(), Error> {
     same_scan(path, "presented", facts.tr_s, tr_s)?;
+    is_data(path, facts.emulated, request)?;
     if !facts.complete && !request.allow_incomplete {
         let what = "the run was broken off: leave it out, or say --allow-incomplete to analyze what there is of it";
         return Err(Error::misfit(path, what));
     }
     same_set(path, &facts.image_set_sha256, models)
+}
+
+fn is_data(path: &Path, emulated: bool, request: &Request) -> Result<(), Error> {
+    if !emulated || request.allow_emulated {
+        return Ok(());
+    }
+    let what = "the scanner of this run was emulated, so it is no data: leave the run out, or say --allow-emulated to \
+                try the analysis";
+    Err(Error::misfit(path, what))
 }
 
 fn same_scan(path: &Path, how: &str, tr_s: f64, of_series_s: f64) -> Result<(), Error> {

@@ -28,7 +28,7 @@ pub struct Arguments {
     /// An image set; may be given several times
     #[arg(long, value_name = "SET", required = true)]
     images: Vec<PathBuf>,
-    /// The events of a run, presented or rehearsed with `layerprint present`, of a set of as many images
+    /// The events of a run of a set of as many images: presented or rehearsed with `layerprint present`, or imported with --volumes
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
     /// A new folder for the results

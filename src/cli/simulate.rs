@@ -9,7 +9,7 @@ use crate::simulate::{self, Participant, Settings};
 use crate::study::bids::Label;
 use crate::study::{Seed, file};
 
-/// Make brains whose answer is known, for participants whose runs were presented
+/// Make brains whose answer is known, for participants whose runs were presented or imported
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  layerprint simulate simulation.toml --images my-set --bids study --sub 01\n\n\
                   With [participants] in the settings, participants 01, 02, ... are simulated. Those without runs in the \
@@ -20,7 +20,7 @@ pub struct Arguments {
     /// The image set that was shown [default: the one that comes with the program]
     #[arg(long, value_name = "SET")]
     images: Option<PathBuf>,
-    /// The BIDS dataset with the participant's events; series and truth go below its derivatives/
+    /// The BIDS dataset with the participant's events (imported ones with --volumes); series and truth go below its derivatives/
     #[arg(long, value_name = "DIR")]
     bids: PathBuf,
     /// The participant's label; with [participants] in the settings, whose runs the others see

@@ -81,12 +81,10 @@ pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
     let pulses_top = images_end + null_row + 4.0;
     let axis = pulses_top + pulse_row;
     let at = |seconds: f64| seconds_px(run, seconds);
-    for (i, name) in run.images.iter().enumerate() {
+    // Lower rows have no room for names: a mark has its image's.
+    let named = if row < ROW_PX { &[] } else { run.images };
+    for (i, name) in named.iter().enumerate() {
         let y = top + i as f64 * row;
-        // Lower rows have no room for names: a mark has its image's.
-        if row < ROW_PX {
-            break;
-        }
         if i % 2 == 0 {
             svg.rect([LEFT, y, WIDTH, row], BAND);
         }

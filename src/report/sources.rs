@@ -16,7 +16,7 @@ use crate::report::group::Group;
 use crate::report::profiles::Profiles;
 use crate::study::bids::{self, RunName};
 use crate::study::table::Table;
-use crate::study::{Events, ImageRecord, ImageSet, Layer, RunFacts, Scan, file};
+use crate::study::{Events, ImageRecord, ImageSet, ImportFacts, Layer, RunFacts, file};
 
 /// How alike the layers' RSMs are over 16 natural photographs, measured with the trained network.
 const NATURAL: &str =
@@ -393,8 +393,13 @@ fn runs(bids: &Path, name: &RunName, set: &ImageSet) -> Result<Vec<PresentedRun>
         let events = Events::read(&path)?.naming(set.models().images());
         let sidecar = path.with_extension("json");
         let facts = RunFacts::read(&sidecar)?;
-        if let Some(scan) = Scan::read(&sidecar)? {
-            same_set(&sidecar, set, &scan.image_set_sha256)?;
+        match &facts {
+            Some(facts) => same_set(&sidecar, set, &facts.image_set_sha256)?,
+            None => {
+                if let Some(imported) = ImportFacts::read(&sidecar)? {
+                    same_set(&sidecar, set, &imported.image_set_sha256)?;
+                }
+            }
         }
         check_images(&path, &events, set)?;
         let of_flips = facts.as_ref().map(|facts| flips::intervals_ms(bids, &run, facts)).transpose()?;

@@ -12,7 +12,7 @@ use crate::rsa::symmetric::Symmetric;
 const LARGEST_CONDITION: f64 = 1e10;
 
 /// What of a layer's RSM a searchlight is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
     /// All of it.

@@ -58,8 +58,7 @@ pub fn runs_of(who: &Participant) -> Result<Vec<Run>, Error> {
         if volumes < 10 {
             return Err(wrong(&format!("tells of {volumes} volumes only")));
         }
-        let events = Events::read(&path)?.naming(who.images.models().images());
-        runs.push(Run { events, path, name, tr_s: scan.tr_s, volumes });
+        runs.push(Run { events: Events::read(&path)?, path, name, tr_s: scan.tr_s, volumes });
     }
     if runs.is_empty() {
         return Err(Error::NoRuns { bids: who.bids.into(), subject: who.subject.clone() });

@@ -1,6 +1,5 @@
 //! What a power estimate writes: a table, a drawing of it, and its settings.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::json;
@@ -28,7 +27,8 @@ const COLUMNS: [&str; 12] = [
     "false_positive_high",
 ];
 
-/// Writes `power.tsv`, a row for each study and layer, `power.svg`, a row for each study, and `power.json`, the settings as used and the same figures.
+/// Writes `power.tsv`, a row for each study and layer, `power.svg`, a row for each study, and `power.json`, the settings as
+/// used and the same figures.
 pub fn write(
     folder: &Path,
     settings: &PowerSettings,
@@ -73,9 +73,13 @@ pub fn write(
 fn drawing(found: &[PowerOfStudy]) -> String {
     const MEAN: Rgb = Rgb([0x2a, 0x78, 0x8e]);
     let mut rows = Vec::new();
-    let mut methods: Vec<(&str, Reading)> = found.iter().map(|study| (study.set.as_str(), study.reading)).collect();
-    let mut seen = HashSet::new();
-    methods.retain(|method| seen.insert(*method));
+    let mut methods: Vec<(&str, Reading)> = Vec::new();
+    for study in found {
+        let method = (study.set.as_str(), study.reading);
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
     for (set, reading) in methods {
         rows.push(Interval::Heading(format!("{set}, {}", reading.words())));
         let mut studies: Vec<_> = found.iter().filter(|study| study.set == set && study.reading == reading).collect();
