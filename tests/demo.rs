@@ -25,6 +25,7 @@ fn every_layer_is_found_in_the_region_where_it_was_planted() {
         assert!(share.as_f64().unwrap() >= 0.8, "{layer}: {share}");
     }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Flip intervals of sub-01_task-layers_run-01"), "the journal that the run left was not read");
 
     // A second demo finds everything done.
     let mut again = Command::new(env!("CARGO_BIN_EXE_layerprint"));
