@@ -13,7 +13,7 @@ pub const LEFT: f64 = 92.0;
 pub const WIDTH: f64 = 760.0;
 /// The height of an image's row, in pixels, and of all of them, where the rows are as low as that takes.
 const ROW_PX: f64 = 10.0;
-const MOST_PX: f64 = 800.0;
+const MOST_PX: f64 = 1000.0;
 
 /// A run to be shown.
 pub struct Run<'a> {
@@ -83,6 +83,10 @@ pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
     let at = |seconds: f64| seconds_px(run, seconds);
     // Lower rows have no room for names: a mark has its image's.
     let named = if row < ROW_PX { &[] } else { run.images };
+    if named.len() < run.images.len() {
+        let label = format!("{} images", run.images.len());
+        svg.text([LEFT - 7.0, (top + images_end) / 2.0], 10.0, Anchor::End, QUIET, &label);
+    }
     for (i, name) in named.iter().enumerate() {
         let y = top + i as f64 * row;
         if i % 2 == 0 {
@@ -246,10 +250,11 @@ mod tests {
             raster_px(&Run { name: "r", images, marks: &[], pulses_s: &[], begin_s: 0.0, end_s: 9.0 })
         };
         let images: Vec<String> = (0..1000).map(|k| format!("image_{k}")).collect();
-        assert_eq!((run(&images[..80]), run(&images[..400]), run(&images)), (842.0, 842.0, 1042.0));
+        assert_eq!((run(&images[..100]), run(&images[..400]), run(&images)), (1042.0, 1042.0, 1042.0));
         let marks = [Mark { onset_s: 1.0, duration_s: 1.0, image: Some(999) }];
         let svg = raster(&Run { name: "r", images: &images, marks: &marks, pulses_s: &[], begin_s: 0.0, end_s: 9.0 });
         assert_eq!((svg.matches("image_").count(), svg.matches("image_999 at 1 s").count()), (1, 1));
+        assert!(svg.contains("1000 images"), "{svg}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const TEMPLATE: &str = include_str!("report.html.j2");
 /// A planted region counts as recovered when its layer is the best in so large a share of its voxels.
 const RECOVERED: f64 = 0.8;
 /// Of a larger set the first so many images are shown: each is in the page as the whole file that it is.
-const MOST_IMAGES: usize = 96;
+const MOST_IMAGES: usize = 100;
 /// How many axial slices stand side by side.
 const SLICES: usize = 8;
 
