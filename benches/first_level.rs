@@ -57,7 +57,7 @@ fn main() {
     ] {
         let plan = plan(keys);
         times.push(measured(what, || {
-            let (model, slabs) = (model(&plan), Slabs::of(&mask));
+            let (model, slabs) = (model(&plan), Slabs::of(&mask, None));
             let series = SeriesReader::open(&bold, &mask, &mask_path).expect("the series");
             let found = pool.install(|| model.estimate(series, None, &slabs)).expect("estimates");
             assert!(found.usable.iter().all(|usable| *usable));

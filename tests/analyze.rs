@@ -36,6 +36,9 @@ min_coverage = 0.3
 second_order = "spearman"
 "#;
 
+/// The files of a series, which alone have its space in their names.
+const SERIES: [&str; 3] = ["desc-preproc_bold.nii.gz", "desc-preproc_bold.json", "desc-brain_mask.nii.gz"];
+
 /// A study in a temporary folder: two runs of one participant, whose left half has the patterns of one layer and whose
 /// right half those of another.
 struct Study {
@@ -768,6 +771,50 @@ fn each_run_leaves_its_design_its_temporal_snr_its_motion_and_its_carpet() {
     std::fs::remove_dir_all(study.path("maps")).unwrap();
     replace(&confounds, "\t0.75\n", "\tfar\n");
     study.refuses(&["run-01_desc-confounds_timeseries.tsv, line 32", "\"framewise_displacement\"", "\"far\""]);
+}
+
+#[test]
+fn a_carpet_is_sorted_by_the_tissues_of_the_participants_segmentation() {
+    let study = Study::new();
+    for (run, ending) in [1, 2].into_iter().flat_map(|run| SERIES.map(|ending| (run, ending))) {
+        std::fs::rename(study.derived(run, ending), study.derived(run, &format!("space-T1w_{ending}"))).unwrap();
+    }
+    std::fs::write(study.path("plan.toml"), format!("space = \"T1w\"\n{PLAN}")).unwrap();
+    // Twice as fine as the series: gray matter to the right of its middle, white matter to the left, fluid in a corner.
+    let mask = nifti_file::read_mask(&study.derived(1, "space-T1w_desc-brain_mask.nii.gz")).unwrap();
+    let mut grid = mask.grid().clone();
+    grid.dims = grid.dims.map(|size| 2 * size);
+    for row in 0..3 {
+        (0..3).for_each(|column| grid.affine[row][column] /= 2.0);
+    }
+    let half = grid.dims[0] / 2;
+    let tissue = |voxel: [usize; 3]| if voxel[0] < half { 2 } else { 1 };
+    let mut labels: Vec<i16> = (0..grid.len()).map(|index| tissue(grid.voxel(index))).collect();
+    let corner = mask.grid().voxel(mask.voxels()[0]).map(|place| 2 * place);
+    labels[grid.index(corner)] = 3;
+    let anat = study.derived(1, "").parent().unwrap().with_file_name("anat");
+    std::fs::create_dir_all(&anat).unwrap();
+    nifti_file::write_labels(&anat.join("sub-01_dseg.nii.gz"), &grid, &labels).unwrap();
+    // Not of tissues, and not in the space.
+    std::fs::write(anat.join("sub-01_desc-aseg_dseg.nii.gz"), "no image").unwrap();
+    std::fs::write(anat.join("sub-01_space-MNI152NLin2009cAsym_dseg.nii.gz"), "no image").unwrap();
+    study.command().assert().success();
+
+    let sidecar = study.maps().join("sub-01_task-layers_run-01_space-T1w_desc-carpet_timeseries.json");
+    let about: Value = file::read_json(&sidecar).unwrap();
+    let counts = |what: &str| -> usize {
+        let (tissues, voxels) = (about["Tissues"].as_array().unwrap(), about["Voxels"].as_array().unwrap());
+        tissues.iter().zip(voxels).filter(|(t, _)| *t == what).map(|(_, v)| v.as_u64().unwrap() as usize).sum()
+    };
+    let to_the_left = |&&voxel: &&usize| 2 * mask.grid().voxel(voxel)[0] < half;
+    let white = mask.voxels().iter().skip(1).filter(to_the_left).count();
+    assert_eq!(["CSF", "WM", "GM"].map(counts), [1, white, mask.len() - 1 - white]);
+    let inputs = summary(&study.maps(), "sub-01_task-layers_space-T1w").to_string();
+    assert!(inputs.contains("\"sub-01_dseg.nii.gz\""));
+
+    std::fs::remove_dir_all(study.path("maps")).unwrap();
+    std::fs::write(anat.join("sub-01_dseg.nii.gz"), "no image").unwrap();
+    study.refuses(&["anat/sub-01_dseg.nii.gz"]);
 }
 
 #[test]

@@ -381,6 +381,8 @@ fn write_first_level(maps: &Path, run: &RunName) {
     file::write_json(&run.func(maps, "desc-design_timeseries.json"), &about).unwrap();
     let carpet = |t: usize| format!("{}\tn/a\t{}", (t % 3) as f64 - 1.0, (t % 5) as f64 / 2.0 - 1.0);
     write("desc-carpet_timeseries.tsv", format!("slab_001\tslab_002\tslab_003\n{}", rows(&carpet)));
+    let about = json!({ "Voxels": [9, 9, 9], "Tissues": ["WM", "GM", "GM"] });
+    file::write_json(&run.func(maps, "desc-carpet_timeseries.json"), &about).unwrap();
     let quality = |t: usize| match t {
         0 => "n/a\tn/a\t0".to_owned(),
         12 => "0.9\t3.5\t1".into(),

@@ -21,7 +21,7 @@ mod threads;
 
 pub use error::Error;
 pub use first_level::{
-    Contrast, Estimates, Model, Motion, Quality, Responses, RunQuality, Slabs, Smoothing, Trial, VoxelRows,
+    Contrast, Estimates, Model, Motion, Quality, Responses, RunQuality, Slabs, Smoothing, Tissue, Trial, VoxelRows,
 };
 pub use outfit::outfit;
 pub use plan::{Estimate, FirstLevel, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::analyze::error::Error;
-use crate::analyze::first_level::{self, Model, Movement};
+use crate::analyze::first_level::{self, Model, Movement, Tissues};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
 use crate::glm::{Condition, Design, task};
@@ -77,6 +77,8 @@ pub struct Participant {
     pub runs: Vec<Run>,
     /// The voxels that lie in the masks of all runs.
     pub mask: Mask,
+    /// Which tissue each voxel is of, where the preprocessing says so.
+    pub tissues: Option<Tissues>,
     pub truth: Option<Truth>,
     /// All files that were read for it.
     pub files: Vec<PathBuf>,
@@ -114,6 +116,13 @@ pub struct Truth {
     pub labels: Vec<f32>,
     /// Which layer an index is.
     pub layers: BTreeMap<i64, Layer>,
+}
+
+impl Request {
+    /// Where the preprocessed series lie.
+    fn derivatives(&self) -> PathBuf {
+        self.derivatives.clone().unwrap_or_else(|| self.bids.join("derivatives/fmriprep"))
+    }
 }
 
 /// The parts of a series' sidecar that matter here.
@@ -157,7 +166,7 @@ impl ModelSource {
 
 /// Everybody who is to be analyzed, and why not, where files of a participant are not sound.
 pub fn participants(plan: &Plan, request: &Request, models: &ModelSource) -> Result<Vec<Found>, Error> {
-    let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
+    let derivatives = request.derivatives();
     if let Some(image) = plan.ignore.iter().find(|name| models.models.images().contains(name)) {
         return Err(Error::Request(format!("the plan ignores {image:?}, which is an image of the models")));
     }
@@ -210,8 +219,8 @@ fn participant(
     request: &Request,
     models: &ModelSource,
 ) -> Result<Participant, Error> {
+    let derivatives = request.derivatives();
     let Some(first) = series.first() else {
-        let derivatives = request.derivatives.clone().unwrap_or_else(|| request.bids.join("derivatives/fmriprep"));
         return Err(no_runs(&derivatives.join(format!("sub-{label}")), plan));
     };
     let first_mask = mask_of(first);
@@ -239,9 +248,11 @@ fn participant(
         }
     };
     let mut files: Vec<PathBuf> = runs.iter().flat_map(|run| run.files.clone()).collect();
+    let tissues = Tissues::find(&derivatives, label, plan, &mask)?;
+    files.extend(tissues.iter().map(|tissues| tissues.path.clone()));
     files.extend(truth.clone());
     let truth = truth.map(|path| Truth::read(&path, &mask, &first_mask, models.models.layers())).transpose()?;
-    Ok(Participant { label: label.clone(), runs, mask, truth, files })
+    Ok(Participant { label: label.clone(), runs, mask, tissues, truth, files })
 }
 
 fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &ModelSource) -> Result<Run, Error> {

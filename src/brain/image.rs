@@ -44,6 +44,20 @@ impl Volume {
         Volume { grid: grid.clone(), data: (0..grid.len()).map(value).collect() }
     }
 
+    /// The values at the voxels of a mask on any grid, in its order, each that of the nearest voxel: for labels, between which
+    /// there is nothing. `None` beyond the outermost voxels.
+    pub fn nearest(&self, mask: &Mask) -> Vec<Option<f32>> {
+        let (linear, origin) = affine_parts(&self.grid);
+        let to_voxels = linear.try_inverse().expect("the affine of a grid spans space");
+        let value = |&index: &usize| {
+            let place = to_voxels * (Vector3::from(mask.grid.position_mm(mask.grid.voxel(index))) - origin);
+            let inside = |axis: usize| (0.0..self.grid.dims[axis] as f64).contains(&place[axis].round());
+            let voxel = [0, 1, 2].map(|axis| place[axis].round() as usize);
+            [0, 1, 2].into_iter().all(inside).then(|| self.data[self.grid.index(voxel)])
+        };
+        mask.voxels.iter().map(value).collect()
+    }
+
     /// The value at a place between voxels; `None` beyond the outermost ones.
     fn interpolated(&self, place: [f64; 3]) -> Option<f32> {
         let (mut low, mut part) = ([0; 3], [0.0; 3]);
@@ -177,6 +191,21 @@ mod tests {
         (halves[0][0], halves[0][3]) = (0.5, -0.5);
         let found = line.resampled(&Grid { dims: [6, 1, 1], affine: halves });
         assert_eq!(found.data, [0.0, 4.0, 5.0, 6.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_nearest_voxel_gives_its_value_as_it_is() {
+        let unit = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let mut flipped = unit;
+        (flipped[0][0], flipped[0][3]) = (-1.0, 2.0);
+        let line = Volume { grid: Grid { dims: [3, 1, 1], affine: flipped }, data: vec![1.0, 2.0, 3.0] };
+        // At -0.8, -0.4, 0, 0.4, ... 2.8 mm.
+        let mut fine = unit;
+        (fine[0][0], fine[0][3]) = (0.4, -0.8);
+        let mask = Mask::new(Grid { dims: [10, 1, 1], affine: fine }, (0..10).collect());
+        let expected =
+            [None, Some(3.0), Some(3.0), Some(3.0), Some(2.0), Some(2.0), Some(1.0), Some(1.0), Some(1.0), None];
+        assert_eq!(line.nearest(&mask), expected);
     }
 
     #[test]

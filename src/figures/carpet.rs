@@ -8,12 +8,15 @@ use crate::figures::timeline::{LEFT, WIDTH};
 const BAND: &str = "#e9ebef";
 const TRACE: &str = "#20242c";
 const CENSORED: &str = "#b2182b";
+const GROUPS: &str = "#e69f00";
 /// Heights of a trace, of what lies below it, and of the carpet, in pixels.
 const TRACE_PX: f64 = 42.0;
 const GAP_PX: f64 = 12.0;
 const CARPET_PX: f64 = 200.0;
 /// Where the greys of a carpet end, in SDs.
 const Z: f64 = 2.0;
+/// The space that the name of a group of rows needs, in pixels.
+const NAME_PX: f64 = 10.0;
 /// Steps of grey: more cannot be told apart, and make a larger picture.
 const GREYS: f64 = 24.0;
 
@@ -39,6 +42,8 @@ pub struct Carpet<'a> {
     pub traces: &'a [Trace],
     /// Rows of the carpet from below to above, in SDs; NaN is left white.
     pub rows: &'a [Vec<f64>],
+    /// Rows that belong together, from below to above: how many, and what they are; none where all rows are one group.
+    pub groups: &'a [(usize, String)],
     /// For each volume whether it is censored.
     pub censored: &'a [bool],
     /// From one volume to the next, in seconds.
@@ -78,11 +83,15 @@ pub fn carpet(carpet: &Carpet) -> String {
             (0..rows.len()).flat_map(|row| (0..volumes).flat_map(move |volume| pixel(row, volume))).collect();
         svg.image([LEFT, carpet_top, WIDTH, CARPET_PX], volumes, &pixels);
     }
-    for (y, text) in [(carpet_top + 9.0, "top"), (bottom - 2.0, "bottom")] {
-        svg.text([LEFT - 7.0, y], 9.0, Anchor::End, QUIET, text);
+    if carpet.groups.is_empty() {
+        for (y, text) in [(carpet_top + 9.0, "top"), (bottom - 2.0, "bottom")] {
+            svg.text([LEFT - 7.0, y], 9.0, Anchor::End, QUIET, text);
+        }
+        svg.text([LEFT - 7.0, (carpet_top + bottom) / 2.0 - 3.0], 10.0, Anchor::End, TEXT, "time courses");
+        svg.text([LEFT - 7.0, (carpet_top + bottom) / 2.0 + 9.0], 9.0, Anchor::End, QUIET, "z \u{2212}2 to 2");
+    } else {
+        draw_groups(&mut svg, [carpet_top, bottom], carpet.groups);
     }
-    svg.text([LEFT - 7.0, (carpet_top + bottom) / 2.0 - 3.0], 10.0, Anchor::End, TEXT, "time courses");
-    svg.text([LEFT - 7.0, (carpet_top + bottom) / 2.0 + 9.0], 9.0, Anchor::End, QUIET, "z \u{2212}2 to 2");
     let end_s = volumes as f64 * tr_s;
     let step_s = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
     let step_s = step_s.into_iter().find(|step_s| end_s / step_s <= 11.0).unwrap_or(1200.0);
@@ -94,6 +103,26 @@ pub fn carpet(carpet: &Carpet) -> String {
     }
     svg.text([LEFT + WIDTH / 2.0, bottom + 29.0], 10.0, Anchor::Middle, QUIET, "seconds from the first volume");
     svg.finish()
+}
+
+/// A line between each two groups of rows, and their names; those of thin groups make way downwards for each other.
+fn draw_groups(svg: &mut Svg, [top, bottom]: [f64; 2], groups: &[(usize, String)]) {
+    let rows: usize = groups.iter().map(|(rows, _)| rows).sum();
+    let row_px = (bottom - top) / rows as f64;
+    let (mut end, mut named) = (top, top);
+    for (k, (rows, name)) in groups.iter().rev().enumerate() {
+        let begin = end;
+        end += row_px * *rows as f64;
+        if k > 0 {
+            svg.line([LEFT - 4.0, begin], [LEFT + WIDTH, begin], GROUPS, 1.2);
+        }
+        // What is left below needs room for its names.
+        let left = (groups.len() - 1 - k) as f64;
+        let middle = ((begin + end) / 2.0).clamp(named + NAME_PX / 2.0, bottom - NAME_PX * (left + 0.5));
+        svg.text([LEFT - 7.0, middle + 3.0], 9.0, Anchor::End, TEXT, name);
+        named = middle + NAME_PX / 2.0;
+    }
+    svg.text([LEFT - 7.0, top - 2.0], 9.0, Anchor::End, QUIET, "z \u{2212}2 to 2");
 }
 
 fn draw_trace(svg: &mut Svg, top: f64, trace: &Trace, x: &dyn Fn(usize) -> f64) {
@@ -146,6 +175,7 @@ mod tests {
             description: "D".into(),
             traces: &[trace(vec![vec![f64::NAN, 0.1, 0.9]]), trace(vec![vec![0.1, f64::NAN, 0.3]])],
             rows: &[vec![-2.0, 0.0, 2.0], vec![f64::NAN; 3]],
+            groups: &[],
             censored: &[false, false, true],
             tr_s: 2.0,
         });
@@ -153,6 +183,28 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 3);
         assert_eq!(svg.matches("volume 3 at 4 s is censored").count(), 1);
         assert_eq!(svg.matches("<image").count(), 1);
+    }
+
+    #[test]
+    fn groups_of_rows_are_named_from_above_and_names_never_lie_on_each_other() {
+        let groups = [(1, "other"), (1, "CSF"), (58, "white matter"), (140, "gray matter")];
+        let svg = carpet(&Carpet {
+            title: "T".into(),
+            description: "D".into(),
+            traces: &[],
+            rows: &vec![vec![0.0, 1.0]; 200],
+            groups: &groups.map(|(rows, name)| (rows, name.to_owned())),
+            censored: &[false, false],
+            tr_s: 2.0,
+        });
+        let height = |name: &str| -> f64 {
+            let text = svg.split("<text ").find(|text| text.contains(&format!(">{name}<"))).unwrap();
+            text.split("y=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+        };
+        let heights = ["gray matter", "white matter", "CSF", "other"].map(height);
+        assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= NAME_PX), "{heights:?}");
+        assert_eq!(svg.matches(GROUPS).count(), 3);
+        assert!(!svg.contains(">bottom<"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub const WIDTH: f64 = 760.0;
 /// The height of an image's row, in pixels, and of all of them, where the rows are as low as that takes.
 const ROW_PX: f64 = 10.0;
 const MOST_PX: f64 = 1000.0;
+/// A lower mark would hardly be seen.
+const LEAST_PX: f64 = 2.0;
 
 /// A run to be shown.
 pub struct Run<'a> {
@@ -104,7 +106,7 @@ pub fn draw_raster(svg: &mut Svg, above: f64, run: &Run) {
     }
     for mark in run.marks {
         let (y, height, fill) = match mark.image {
-            Some(image) => (top + image as f64 * row + row / 10.0, row * 0.8, SHOWN),
+            Some(image) => (top + image as f64 * row + row / 10.0, (row * 0.8).max(LEAST_PX), SHOWN),
             None => (images_end + 4.0, ROW_PX - 2.0, NULL),
         };
         let x = at(mark.onset_s);

@@ -2,6 +2,8 @@
 
 /// A column that is nearer than this to the others' span, relative to its length, is no column of its own.
 const DEPENDENT: f64 = 1e-8;
+/// Sums of products side by side.
+const LANES: usize = 8;
 
 /// An orthonormal basis of the span of columns (Gram-Schmidt, each column projected twice, which leaves rounding only).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,9 +42,18 @@ impl Basis {
     }
 }
 
-/// The sum of the products of two vectors.
+/// The sum of the products of two vectors, as far as the shorter one goes.
 pub fn product(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    let length = a.len().min(b.len());
+    let (a, b) = (&a[..length], &b[..length]);
+    // Several sums side by side: one alone waits for itself at every step.
+    let (blocks_a, rest_a) = a.as_chunks::<LANES>();
+    let (blocks_b, rest_b) = b.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for (a, b) in blocks_a.iter().zip(blocks_b) {
+        (0..LANES).for_each(|lane| lanes[lane] += a[lane] * b[lane]);
+    }
+    lanes.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
 #[cfg(test)]
@@ -60,6 +71,14 @@ mod tests {
                 assert!((product(a, b) - f64::from(u8::from(i == j))).abs() < 1e-14, "{i}, {j}");
             }
         }
+    }
+
+    #[test]
+    fn a_product_goes_as_far_as_the_shorter_vector() {
+        let values: Vec<f64> = (0..21).map(f64::from).collect();
+        let expected: f64 = (0..20).map(|k| f64::from(k * (k + 1))).sum();
+        assert_eq!((product(&values, &values[1..]), product(&values[1..], &values)), (expected, expected));
+        assert_eq!(product(&[], &values), 0.0);
     }
 
     #[test]

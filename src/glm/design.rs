@@ -120,6 +120,11 @@ impl Design {
         Design { step: 1 + derivatives.suffixes().len(), conditions: conditions.len(), volumes, names, columns }
     }
 
+    /// The number of conditions.
+    pub fn conditions(&self) -> usize {
+        self.conditions
+    }
+
     /// The names of the columns.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -233,11 +238,12 @@ impl Factored {
         for (column, &weight) in weights.iter().enumerate() {
             found[self.places[column]] = weight;
         }
-        // R' d = c, from the first place on.
-        for place in 0..found.len() {
+        // R' d = c, from the first place on that is not 0.
+        let first = found.iter().position(|&weight| weight != 0.0).unwrap_or(found.len());
+        for place in first..found.len() {
             let (before, rest) = found.split_at_mut(place);
             let column = &self.triangle[place];
-            rest[0] = (rest[0] - product(&column[..place], before)) / column[place];
+            rest[0] = (rest[0] - product(&column[first..place], &before[first..])) / column[place];
         }
         found
     }

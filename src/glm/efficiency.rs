@@ -1,5 +1,6 @@
 //! How well a design determines what is asked of it.
 
+use crate::glm::basis::product;
 use crate::glm::design::Design;
 
 /// The efficiency of a design for two questions: 1 / trace(c (X'X)^-1 c'), X the design matrix and c a row for each contrast
@@ -16,14 +17,17 @@ pub struct Efficiency {
 impl Efficiency {
     /// The efficiency of a design with at least two images; an error message if it does not determine the responses.
     pub fn of(design: &Design) -> Result<Efficiency, String> {
-        // The rows of a pseudoinverse have the products that (X'X)^-1 holds.
-        let rows = design.estimator()?;
-        let product = |i: usize, j: usize| -> f64 { rows[i].iter().zip(&rows[j]).map(|(a, b)| a * b).sum() };
-        let images = rows.len();
-        let variances: Vec<f64> = (0..images).map(|i| product(i, i)).collect();
-        let of_pair = |i: usize, j: usize| variances[i] + variances[j] - 2.0 * product(i, j);
-        let of_pairs: f64 = (0..images).flat_map(|j| (0..j).map(move |i| (i, j))).map(|(i, j)| of_pair(i, j)).sum();
-        Ok(Efficiency { between_images: 1.0 / of_pairs, against_baseline: 1.0 / variances.iter().sum::<f64>() })
+        let factored = design.factored()?;
+        // X = Q R: (X'X)^-1 = R^-1 R^-T, so that products of these rows are what it holds.
+        let rows: Vec<Vec<f64>> = (0..design.conditions()).map(|image| factored.response(image)).collect();
+        let against_baseline: f64 = rows.iter().map(|row| product(row, row)).sum();
+        // The squared distances of all pairs add up to as many times those from the mean as there are images.
+        let images = rows.len() as f64;
+        let mean: Vec<f64> =
+            (0..factored.columns()).map(|place| rows.iter().map(|row| row[place]).sum::<f64>() / images).collect();
+        let from_mean = |row: &Vec<f64>| row.iter().zip(&mean).map(|(value, mean)| (value - mean).powi(2)).sum::<f64>();
+        let between_images = images * rows.iter().map(from_mean).sum::<f64>();
+        Ok(Efficiency { between_images: 1.0 / between_images, against_baseline: 1.0 / against_baseline })
     }
 }
 

@@ -124,7 +124,13 @@ impl Attempt {
     pub fn promote(&self) -> Result<PathBuf, Error> {
         let table = self.table();
         if !table.exists() {
-            return Err(Error::NoTable(table));
+            let known = Attempt::all(&self.dataset, &self.run)?;
+            return Err(match known.contains(self) {
+                true => Error::NoTable(table),
+                false => {
+                    Error::NotAttempted { wanted: self.to_string(), known: known.iter().map(Attempt::number).collect() }
+                }
+            });
         }
         Events::read(&table)?;
         let of_run = files(&self.dataset, &self.run)?;
@@ -360,6 +366,17 @@ mod tests {
         let error = second.promote().unwrap_err();
         assert!(matches!(&error, Error::OfNoAttempt(path) if *path == func), "{error}");
         assert!(std::fs::read_to_string(&func).unwrap().contains("edited"));
-        assert!(matches!(attempt(folder.path(), 7).promote(), Err(Error::NoTable(_))));
+    }
+
+    #[test]
+    fn an_attempt_without_a_table_does_not_count_and_it_is_said_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = [1, 2].map(|number| attempt(folder.path(), number));
+        present(&first, Ending::Complete, false);
+        present(&second, Ending::Complete, false);
+        let error = attempt(folder.path(), 7).promote().unwrap_err().to_string();
+        assert_eq!(error, format!("there is no {}, attempt 7: there are 1, 2", first.run()));
+        std::fs::remove_file(second.table()).unwrap();
+        assert!(matches!(second.promote(), Err(Error::NoTable(table)) if table == second.table()));
     }
 }

@@ -106,6 +106,14 @@ pub enum Error {
     /// An attempt without a table cannot count.
     #[error("there is no {}: `layerprint recover` makes the table of an attempt from its journal", .0.display())]
     NoTable(PathBuf),
+    /// An attempt that was never made.
+    #[error("there is no {wanted}: {}", listed(known))]
+    NotAttempted {
+        /// The run and the attempt.
+        wanted: String,
+        /// The numbers of those that were made.
+        known: Vec<u32>,
+    },
     /// What would be replaced is nobody's copy.
     #[error("{} is the table of no attempt and is not replaced: move it away first", .0.display())]
     OfNoAttempt(PathBuf),
@@ -243,4 +251,12 @@ pub enum Error {
     /// The thread that collects the rows is gone or starved.
     #[error("the journal does not take any more rows")]
     JournalStopped,
+}
+
+fn listed(attempts: &[u32]) -> String {
+    match attempts {
+        [] => "the run has none".into(),
+        [only] => format!("there is {only} alone"),
+        several => format!("there are {}", several.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }

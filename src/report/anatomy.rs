@@ -7,8 +7,6 @@ use crate::report::error::Error;
 use crate::report::sources::{belongs, name_of};
 use crate::study::bids::{self, RunName};
 
-/// Whose T1w has no space in its name: that of the participant.
-const OWN_SPACE: &str = "T1w";
 /// The shares of the voxels in the mask below and above which grey is black and white.
 const WINDOW: [f64; 2] = [0.01, 0.995];
 
@@ -67,27 +65,19 @@ fn find(
     space: Option<&str>,
     res: Option<&str>,
 ) -> Result<Option<(&'static str, PathBuf)>, Error> {
-    // The same resolution before any other: the file is resampled anyway.
-    let best = |files: Vec<PathBuf>| files.into_iter().min_by_key(|path| entity(path, "res").as_deref() != res);
-    if let Some(space) = space {
-        let of_space = |path: &PathBuf| entity(path, "space").as_deref().unwrap_or(OWN_SPACE) == space;
-        let anatomical = bids::find_anat(derivatives, &name.subject, "_desc-preproc_T1w.nii.gz")?;
-        if let Some(path) = best(anatomical.into_iter().filter(of_space).collect()) {
-            return Ok(Some(("T1w image", path)));
-        }
+    // Any resolution will do: the file is resampled anyway.
+    if let Some(space) = space
+        && let Some(path) = bids::find_anat(derivatives, &name.subject, (Some("preproc"), "T1w"), space, res)?
+    {
+        return Ok(Some(("T1w image", path)));
     }
     let of_maps = |path: &PathBuf| {
         let of_task = RunName::parse(&name_of(path)).is_some_and(|run| belongs(&run, name));
-        of_task && entity(path, "space").as_deref() == space
+        of_task && bids::entity(path, "space").as_deref() == space
     };
     let functional = bids::find_func(derivatives, &name.subject, "_boldref.nii.gz")?;
-    Ok(best(functional.into_iter().filter(of_maps).collect()).map(|path| ("functional reference", path)))
-}
-
-/// The value of an entity in a file's name.
-fn entity(path: &Path, key: &str) -> Option<String> {
-    let name = name_of(path);
-    name.split('_').find_map(|part| part.strip_prefix(key)?.strip_prefix('-')).map(str::to_owned)
+    let best = bids::of_resolution(functional.into_iter().filter(of_maps).collect(), res);
+    Ok(best.map(|path| ("functional reference", path)))
 }
 
 #[cfg(test)]

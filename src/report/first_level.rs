@@ -42,6 +42,8 @@ pub struct FirstLevelRun {
     temporal_snr: Vec<f32>,
     /// Rows from below to above.
     carpet: Vec<Vec<f64>>,
+    /// How many rows are of which tissue, from below to above; empty where tissues are not known.
+    tissues: Vec<(usize, String)>,
     /// Empty where the confounds did not say how the head moved.
     displacement_mm: Vec<f64>,
     /// Translations in mm and rotations in radians, three each, or none.
@@ -77,6 +79,27 @@ pub struct RunQuality {
 struct QualitySidecar {
     #[serde(rename = "RepetitionTime")]
     tr_s: f64,
+}
+
+/// The sidecar of a carpet.
+#[derive(Deserialize)]
+struct CarpetSidecar {
+    /// Of each row, where the preprocessing had a segmentation.
+    #[serde(rename = "Tissues")]
+    tissues: Option<Vec<String>>,
+}
+
+impl CarpetSidecar {
+    /// How many of the rows are of which tissue, one after the other.
+    fn groups(&self) -> Vec<(usize, String)> {
+        let words = |tissue: &str| match tissue {
+            "GM" => "gray matter".to_owned(),
+            "WM" => "white matter".to_owned(),
+            other => other.to_owned(),
+        };
+        let tissues = self.tissues.as_deref().unwrap_or_default();
+        tissues.chunk_by(|a, b| a == b).map(|group| (group.len(), words(&group[0]))).collect()
+    }
 }
 
 /// All runs of a study in figures.
@@ -127,6 +150,8 @@ struct RunPage {
     words: String,
     remarks: Vec<String>,
     carpet: String,
+    /// Whether its rows are sorted by tissue.
+    by_tissue: bool,
     design: String,
     snr: String,
 }
@@ -191,6 +216,13 @@ impl FirstLevelRun {
         let (names, design) = columns("desc-design_timeseries.tsv")?;
         let about: DesignSidecar = file::read_json(&beside("desc-design_timeseries.json"))?;
         let (_, carpet) = columns("desc-carpet_timeseries.tsv")?;
+        let carpet_about = beside("desc-carpet_timeseries.json");
+        let tissues = file::read_json::<CarpetSidecar>(&carpet_about)?.groups();
+        let named: usize = tissues.iter().map(|(rows, _)| rows).sum();
+        if !tissues.is_empty() && named != carpet.len() {
+            let what = format!("expected a tissue for each of the {} slabs, found {named}", carpet.len());
+            return Err(Error::content(&carpet_about, what));
+        }
         let snr_path = beside("stat-tsnr_statmap.nii.gz");
         let snr = nifti_file::read_volume(&snr_path)?;
         if !snr.grid.matches(grid) {
@@ -204,6 +236,7 @@ impl FirstLevelRun {
             quality,
             temporal_snr: snr.data,
             carpet,
+            tissues,
             displacement_mm: read_known("framewise_displacement")?.unwrap_or_default(),
             parameters: parameters.unwrap_or_default(),
             dvars_percent: read("dvars")?,
@@ -295,14 +328,16 @@ impl FirstLevelRun {
         carpet(&Carpet {
             title: format!("Carpet of {}", self.stem),
             description: format!(
-                "Above: motion and change from volume to volume. Below: time courses of {} groups of voxels, from the bottom of the \
+                "Above: motion and change from volume to volume. Below: time courses of {} groups of voxels, {}from the bottom of the \
                  mask to its top; {} of {} volumes are censored.",
                 self.carpet.len(),
+                if self.tissues.is_empty() { "" } else { "each of one tissue, and of each tissue " },
                 self.quality.censored_volumes,
                 self.censored.len()
             ),
             traces: &traces,
             rows: &self.carpet,
+            groups: &self.tissues,
             censored: &self.censored,
             tr_s: self.tr_s,
         })
@@ -332,6 +367,7 @@ impl FirstLevelRun {
             words,
             remarks: self.remarks(of_median_run),
             carpet: self.carpet(),
+            by_tissue: !self.tissues.is_empty(),
             design: design_matrix(
                 &format!("Design of {}", self.stem),
                 "A row for each volume, a column for each regressor, each on a scale of its own.",

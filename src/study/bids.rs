@@ -11,6 +11,9 @@ use crate::study::{error::Error, file, provenance::Provenance};
 /// The version of the standard that is written.
 pub const BIDS_VERSION: &str = "1.10.0";
 
+/// The space of an anatomical image whose name has none: that of the participant.
+const OWN_SPACE: &str = "T1w";
+
 /// A label of a BIDS entity: letters and digits, as in `sub-01`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -128,9 +131,30 @@ pub fn find_func(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathB
     find(root, subject, "func", ending)
 }
 
-/// The same of the participant's anatomical files.
-pub fn find_anat(root: &Path, subject: &Label, ending: &str) -> Result<Vec<PathBuf>, Error> {
-    find(root, subject, "anat", ending)
+/// The participant's anatomical image in a space that is of a kind: its `desc`, if it has one, and its suffix. Of several, that
+/// of the resolution before any other. An image whose name has no space is in the participant's own, `T1w`.
+pub fn find_anat(
+    root: &Path,
+    subject: &Label,
+    (desc, suffix): (Option<&str>, &str),
+    space: &str,
+    res: Option<&str>,
+) -> Result<Option<PathBuf>, Error> {
+    let mut images = find(root, subject, "anat", &format!("_{suffix}.nii.gz"))?;
+    images.retain(|path| {
+        entity(path, "desc").as_deref() == desc && entity(path, "space").as_deref().unwrap_or(OWN_SPACE) == space
+    });
+    Ok(of_resolution(images, res))
+}
+
+/// One of a resolution, or else the first.
+pub fn of_resolution(files: Vec<PathBuf>, res: Option<&str>) -> Option<PathBuf> {
+    files.into_iter().min_by_key(|path| entity(path, "res").as_deref() != res)
+}
+
+/// The value of an entity in a file's name: `2` of `res` in `sub-01_res-2_T1w.nii.gz`.
+pub fn entity(path: &Path, key: &str) -> Option<String> {
+    name_of(path).split('_').find_map(|part| part.strip_prefix(key)?.strip_prefix('-')).map(str::to_owned)
 }
 
 fn find(root: &Path, subject: &Label, kind: &str, ending: &str) -> Result<Vec<PathBuf>, Error> {

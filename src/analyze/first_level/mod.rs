@@ -15,6 +15,7 @@ mod responses;
 mod single_trial;
 mod smoothing;
 mod sums;
+mod tissue;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
 pub use sums::VoxelRows;
+pub use tissue::{Tissue, Tissues};
 pub use trial::Trial;
 
 use crate::analyze::first_level::ar1::Ar1;

@@ -44,7 +44,7 @@ impl Reference {
     fn estimate(&self, keys: &str) -> Estimates {
         let plan = cosine(keys);
         let model = Model::new(&plan, &self.images, &self.events.0, &self.confounds, &self.times_s(&plan)).unwrap();
-        model.estimate(self.series(), None, &Slabs::of(&self.mask)).unwrap()
+        model.estimate(self.series(), None, &Slabs::of(&self.mask, None)).unwrap()
     }
 
     fn series(&self) -> SeriesReader {
@@ -135,7 +135,7 @@ fn betas_of_all_columns_are_those_of_nilearn() {
         let model =
             Model::new(&plan, &reference.images, &reference.events.0, &reference.confounds, &reference.times_s(&plan));
         let model = model.unwrap();
-        let slabs = Slabs::of(&reference.mask);
+        let slabs = Slabs::of(&reference.mask, None);
         let source = Source { series: reference.series(), smoothing: None, slabs: &slabs };
         let found = model.on_basis(&factored, &contrasts, &[], source).unwrap();
         let name = if noise == NoiseModel::Ols { "ols" } else { "ar1" };

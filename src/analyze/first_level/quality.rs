@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::analyze::first_level::motion::Movement;
 use crate::analyze::first_level::sums::Sums;
+use crate::analyze::first_level::tissue::Tissue;
 use crate::analyze::instructions::{Instructions, compiled};
 use crate::brain::Mask;
 use crate::glm::Design;
@@ -17,41 +18,58 @@ pub const MOST_SLABS: usize = 200;
 /// Voxels that are added up together.
 const LANES: usize = 8;
 
-/// The voxels of a mask from below to above, cut into at most 200 groups of equally many.
+/// The voxels of a mask, those of a tissue together and in it from below to above, cut into at most 200 groups of about equally many.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slabs {
     /// Voxels that follow each other in the mask and belong to one slab, and which.
     stretches: Vec<(Range<usize>, usize)>,
     /// The number of voxels of each slab.
     sizes: Vec<usize>,
+    /// The tissue of each slab, where tissues are known.
+    tissues: Option<Vec<Tissue>>,
     voxels: usize,
 }
 
 impl Slabs {
-    /// Those of a mask. Voxels of one height stand in the order of the mask.
-    pub fn of(mask: &Mask) -> Slabs {
+    /// Those of a mask, each of one tissue only where the tissue of each voxel is known. Voxels of one height stand in the order of
+    /// the mask.
+    pub fn of(mask: &Mask, tissues: Option<&[Tissue]>) -> Slabs {
         let voxels = mask.len();
-        let height_mm = |place: &usize| mask.grid().position_mm(mask.grid().voxel(mask.voxels()[*place]))[2];
-        let heights: Vec<f64> = (0..voxels).map(|place| height_mm(&place)).collect();
+        let height_mm = |place: usize| mask.grid().position_mm(mask.grid().voxel(mask.voxels()[place]))[2];
+        let heights: Vec<f64> = (0..voxels).map(height_mm).collect();
+        let tissue = |place: usize| tissues.map(|tissues| tissues[place]);
         let mut order: Vec<usize> = (0..voxels).collect();
-        order.sort_by(|&a, &b| heights[a].total_cmp(&heights[b]));
-        let count = voxels.min(MOST_SLABS);
-        let (mut slabs, mut sizes) = (vec![0; voxels], vec![0; count]);
-        for (rank, place) in order.into_iter().enumerate() {
-            slabs[place] = rank * count / voxels;
-            sizes[slabs[place]] += 1;
+        order.sort_by(|&a, &b| tissue(a).cmp(&tissue(b)).then(heights[a].total_cmp(&heights[b])));
+        let of_tissues: Vec<&[usize]> = order.chunk_by(|&a, &b| tissue(a) == tissue(b)).collect();
+        // One for each tissue, and the others as its voxels are many.
+        let others = voxels.min(MOST_SLABS) - of_tissues.len();
+        let (mut slabs, mut sizes, mut kinds) = (vec![0; voxels], Vec::new(), Vec::new());
+        for places in of_tissues {
+            let (begin, count) = (sizes.len(), (1 + places.len() * others / voxels).min(places.len()));
+            sizes.resize(begin + count, 0);
+            kinds.resize(begin + count, tissue(places[0]));
+            for (rank, &place) in places.iter().enumerate() {
+                slabs[place] = begin + rank * count / places.len();
+                sizes[slabs[place]] += 1;
+            }
         }
         let mut begin = 0;
         let stretch = |stretch: &[usize]| {
             begin += stretch.len();
             (begin - stretch.len()..begin, stretch[0])
         };
-        Slabs { stretches: slabs.chunk_by(|a, b| a == b).map(stretch).collect(), sizes, voxels }
+        let stretches = slabs.chunk_by(|a, b| a == b).map(stretch).collect();
+        Slabs { stretches, sizes, tissues: kinds.into_iter().collect(), voxels }
     }
 
     /// The number of voxels of each slab.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
+    }
+
+    /// The tissue of each slab, where tissues are known.
+    pub fn tissues(&self) -> Option<&[Tissue]> {
+        self.tissues.as_deref()
     }
 }
 
@@ -75,7 +93,7 @@ impl<'a> Passing<'a> {
 
     /// Takes the next volumes, each the values of the mask's voxels.
     pub fn add(&mut self, values: &[f32]) {
-        let Slabs { stretches, sizes, voxels } = self.slabs;
+        let Slabs { stretches, sizes, voxels, .. } = self.slabs;
         let (count, first) = (values.len() / voxels, self.changes.len());
         let instructions = Instructions::of_this_machine();
         self.sums.resize((first + count) * sizes.len(), 0.0);
@@ -144,7 +162,7 @@ fn add_volume_inner<const _WIDE: bool>(
 pub struct Quality {
     /// Of each voxel: mean over SD in time, its line in time taken out.
     pub temporal_snr: Vec<f64>,
-    /// For each slab, from below to above, a value for each volume: the mean over its voxels without its line in time, in SDs over time;
+    /// For each slab a value for each volume: the mean over its voxels without its line in time, in SDs over time;
     /// NaN where it does not vary.
     pub carpet: Vec<Vec<f64>>,
     /// The root mean square over voxels of the difference from the volume before, in percent of the mean over voxels and volumes
@@ -248,17 +266,43 @@ mod tests {
 
     #[test]
     fn slabs_run_from_below_to_above_and_hold_every_voxel_once() {
-        let slabs = Slabs::of(&mask(100, true));
+        let slabs = Slabs::of(&mask(100, true), None);
         assert_eq!((slabs.sizes.len(), slabs.sizes.iter().sum::<usize>()), (MOST_SLABS, 400));
         assert_eq!((&slabs.stretches[0], &slabs.stretches[199]), (&(0..2, 0), &(398..400, 199)));
-        let down = Slabs::of(&mask(100, false));
+        let down = Slabs::of(&mask(100, false), None);
         assert_eq!((&down.stretches[0], down.stretches.last()), (&(0..2, 198), Some(&(398..400, 1))));
-        assert_eq!(Slabs::of(&mask(2, true)).sizes, [1; 8]);
+        assert_eq!(Slabs::of(&mask(2, true), None).sizes, [1; 8]);
+    }
+
+    #[test]
+    fn slabs_are_of_one_tissue_each_and_every_tissue_has_one() {
+        let mask = mask(100, true);
+        // Gray in the lower half, one voxel of fluid, white above.
+        let tissues: Vec<Tissue> = (0..400)
+            .map(|place| match place {
+                0..200 => Tissue::Gray,
+                200 => Tissue::Fluid,
+                _ => Tissue::White,
+            })
+            .collect();
+        let slabs = Slabs::of(&mask, Some(&tissues));
+        let kinds = slabs.tissues().unwrap();
+        let count = |tissue: Tissue| kinds.iter().filter(|&&kind| kind == tissue).count();
+        assert!(kinds.is_sorted() && kinds.len() <= MOST_SLABS);
+        assert_eq!([Tissue::Fluid, Tissue::White, Tissue::Gray].map(count), [1, 99, 99]);
+        assert_eq!(slabs.sizes.iter().sum::<usize>(), 400);
+        for (places, slab) in &slabs.stretches {
+            assert!(places.clone().all(|place| tissues[place] == kinds[*slab]), "{places:?}");
+        }
+        // From below to above in each.
+        assert_eq!((slabs.stretches[0].1, slabs.stretches.last().unwrap().1), (100, 99));
+        let one_each: Vec<Tissue> = tissues.iter().copied().take(4).collect();
+        assert_eq!(Slabs::of(&self::mask(1, true), Some(&one_each)).sizes, [1; 4]);
     }
 
     /// A run of four volumes of `mask(1, true)`, whatever the batches.
     fn quality(series: &[f32], batches: [usize; 2]) -> Quality {
-        let slabs = Slabs::of(&mask(1, true));
+        let slabs = Slabs::of(&mask(1, true), None);
         let (mut sums, mut passing) = (Sums::new(&[vec![1.0; 4]], 4, false), Passing::new(&slabs, 4));
         let (first, second) = series.split_at(4 * batches[0]);
         [first, second].into_iter().filter(|values| !values.is_empty()).for_each(|values| {

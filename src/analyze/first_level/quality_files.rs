@@ -68,12 +68,20 @@ pub fn write(
     let row = |t: usize| quality.carpet.iter().map(move |course| table::cell(course[t], DECIMALS[1]));
     let header: Vec<&str> = names.iter().map(String::as_str).collect();
     table::write(&path("desc-carpet_timeseries.tsv"), &header, (0..run.volumes).map(row))?;
-    let about = json!({
-        "Description": "Mean over the voxels of each slab, the lowest first, without its line in time and in SDs over time; a row for \
-                        each volume",
+    let order = match slabs.tissues() {
+        Some(_) => "those of a tissue together and the lowest first",
+        None => "the lowest first",
+    };
+    let mut about = json!({
+        "Description": format!(
+            "Mean over the voxels of each slab, {order}, without its line in time and in SDs over time; a row for each volume"
+        ),
         "Voxels": slabs.sizes(),
         "TaskName": plan.task,
     });
+    if let Some(tissues) = slabs.tissues() {
+        about["Tissues"] = json!(tissues);
+    }
     file::write_json(&path("desc-carpet_timeseries.json"), &about)?;
 
     let mut columns: Vec<(&str, Vec<f64>)> = Vec::new();

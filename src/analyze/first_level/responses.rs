@@ -41,7 +41,7 @@ impl Responses {
         let mut usable = vec![true; mask.len()];
         let (mut runs, mut quality) = (Vec::new(), Vec::new());
         let mut contrasts = vec![Vec::new(); plan.first_level.contrasts.len()];
-        let slabs = Slabs::of(mask);
+        let slabs = Slabs::of(mask, participant.tissues.as_ref().map(|tissues| tissues.of_voxels.as_slice()));
         let smoothing = plan.first_level.smoothing_fwhm_mm.map(|fwhm_mm| Smoothing::new(mask, fwhm_mm));
         let stage = progress.stage("first level", participant.runs.len() as u64);
         for run in &participant.runs {
