@@ -21,10 +21,12 @@ mod threads;
 
 pub use error::Error;
 pub use first_level::{
-    Contrast, Estimates, Model, Motion, Quality, Responses, RunQuality, Slabs, Smoothing, Tissue, Trial, VoxelRows,
+    Contrast, Estimates, Model, Quality, Responses, RunQuality, Slabs, Smoothing, Tissue, Trial, VoxelRows,
 };
 pub use outfit::outfit;
-pub use plan::{Estimate, FirstLevel, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal};
+pub use plan::{
+    Estimate, FirstLevel, Motion, NoiseModel, PLAN, PermutationPlan, Plan, ResidualPlan, SearchlightPlan, Signal,
+};
 pub use searchlight::{
     Chance, Column, Extent, FirstOrder, Noise, Patterns, Permutations, Predictors, Region, Regress, Reliability,
     Scores, Searchlight, Shape, Undefined,
@@ -192,7 +194,7 @@ fn analyze(
 ) -> Result<Summary, Error> {
     let (folder, stem) = (output.path("func"), sources::stem(&participant.label, plan));
     let responses = Responses::estimate(participant, plan, models.models.images(), &folder, progress)?;
-    first_level::write_contrasts(&folder, &stem, plan, &responses)?;
+    first_level::write_contrasts(&folder, &stem, plan, &responses.mask, &responses.contrasts)?;
     let mask = &responses.mask;
     let runs: Vec<Patterns> =
         responses.runs.iter().map(|run| Patterns::new(models.models.images().len(), run)).collect();

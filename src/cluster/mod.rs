@@ -6,6 +6,7 @@
 //! stopped while it waits, and waits for the same jobs when it is started again.
 
 mod error;
+mod node;
 mod slurm;
 mod submission;
 mod task;
@@ -13,8 +14,9 @@ mod task;
 use std::time::Duration;
 
 pub use error::Error;
+pub use node::run_task;
 pub use slurm::Cluster;
-pub use task::{Failure, Task, run_task};
+pub use task::{Failure, Task};
 
 use crate::cluster::submission::{States, Submission};
 use crate::study::{Finding, Progress, with_causes};

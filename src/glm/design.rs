@@ -1,6 +1,7 @@
 //! The design matrix of a run: what the GLM takes the series to be made of.
 
 use crate::glm::basis::{Basis, product};
+use crate::glm::condition::{Assumptions, Condition};
 use crate::glm::drift;
 use crate::glm::hrf::{self, Derivatives, Hrf};
 use crate::glm::task;
@@ -8,28 +9,6 @@ use crate::study::Event;
 
 /// Columns are multiples of each other where the cosine of their angle is nearer to 1 than this.
 const PARALLEL: f64 = 1e-12;
-
-/// What a design assumes, beside its events and confounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Assumptions {
-    /// The haemodynamic response.
-    pub hrf: Hrf,
-    /// What is modelled of it beside its canonical form.
-    pub derivatives: Derivatives,
-    /// Cosines up to this frequency are among the columns, in Hz, at least 0.
-    pub high_pass_hz: f64,
-    /// Polynomials of the time up to this order are among the columns.
-    pub polynomial_order: u32,
-}
-
-/// What one column of interest (with its derivatives) is the response to: the events of an image, or one trial.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    /// The name of its column.
-    pub name: String,
-    /// Onsets and durations in seconds.
-    pub events_s: Vec<(f64, f64)>,
-}
 
 /// A design matrix: for each condition a column and those of its derivatives, then the columns of no interest.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,23 +33,6 @@ pub struct Factored {
     /// Where each column stands in the basis.
     places: Vec<usize>,
     step: usize,
-}
-
-impl Condition {
-    /// For each image (or trial type) its events.
-    pub fn of_images(images: &[String], events: &[Event]) -> Vec<Condition> {
-        let of_image = |image: &String| {
-            let shown = events.iter().filter(|event| event.trial_type == *image);
-            Condition { name: image.clone(), events_s: shown.map(|event| (event.onset_s, event.duration_s)).collect() }
-        };
-        images.iter().map(of_image).collect()
-    }
-
-    /// The names of its columns: the response's, then those of its derivatives.
-    pub fn column_names(&self, derivatives: Derivatives) -> Vec<String> {
-        let of_derivatives = derivatives.suffixes().iter().map(|suffix| format!("{}_{suffix}", self.name));
-        std::iter::once(self.name.clone()).chain(of_derivatives).collect()
-    }
 }
 
 impl Design {

@@ -3,6 +3,7 @@
 //! Events and times go in; regressors, estimators and efficiencies come out. No file, no image of a brain.
 
 mod basis;
+mod condition;
 mod design;
 mod drift;
 mod efficiency;
@@ -11,5 +12,6 @@ pub mod student_t;
 pub mod task;
 
 pub use basis::{Basis, product};
-pub use design::{Assumptions, Condition, Design, Factored};
+pub use condition::{Assumptions, Condition};
+pub use design::{Design, Factored};
 pub use efficiency::Efficiency;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::glm::basis::Basis;
-use crate::glm::design::{Assumptions, Condition};
+use crate::glm::condition::{Assumptions, Condition};
 use crate::glm::hrf;
 use crate::study::Event;
 

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::present::refresh::{LARGEST_SD_MS, LEAST_INTERVALS};
-
 /// Why a run could not be presented, or not to its end. The cause is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,7 +85,7 @@ pub enum Error {
     /// The screen's refreshes are not regular.
     #[error(
         "the screen is not steady: of {intervals} intervals between flips {sound} are within a fifth of those of \
-         {nominal_hz} Hz{}, and it shows {measured_hz:.1} frames a second; a run needs {LEAST_INTERVALS} with a standard deviation below {LARGEST_SD_MS} ms. Close what \
+         {nominal_hz} Hz{}, and it shows {measured_hz:.1} frames a second; a run needs {needed} with a standard deviation below {largest_sd_ms} ms. Close what \
          else draws on this screen; --unsteady-screen goes on all the same, and the run says so",
         sd_ms.map_or(String::new(), |sd_ms| format!(", with a standard deviation of {sd_ms} ms"))
     )]
@@ -98,6 +96,10 @@ pub enum Error {
         sound: usize,
         /// The standard deviation of those, in ms.
         sd_ms: Option<f64>,
+        /// How many near ones a run needs.
+        needed: usize,
+        /// What their standard deviation must lie below, in ms.
+        largest_sd_ms: f64,
         /// The rate at which it takes frames.
         measured_hz: f64,
         /// The rate that the screen should have.

@@ -28,6 +28,7 @@ mod recover;
 mod refresh;
 mod resume;
 mod room;
+mod screen_setup;
 mod session;
 mod simulated;
 mod sprite;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::present::error::Error;
 use crate::present::order::{self, TargetKind};
-use crate::present::protocol::{ImageSize, Protocol};
+use crate::present::protocol::Protocol;
+use crate::present::screen_setup::ImageSize;
 use crate::present::sprite::{self, Sprite};
 use crate::present::timeline::Timeline;
 use crate::present::trials::Targets;

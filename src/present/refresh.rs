@@ -62,6 +62,8 @@ pub fn require_steady(found: &DisplayFacts, scanner: &Scanner) -> Result<(), Err
         intervals: found.intervals,
         sound: found.sound_intervals,
         sd_ms: found.interval_sd_ms,
+        needed: LEAST_INTERVALS,
+        largest_sd_ms: LARGEST_SD_MS,
         measured_hz: found.measured_hz,
         nominal_hz: found.nominal_hz.unwrap_or(USUAL_HZ),
     })

@@ -1,7 +1,7 @@
 //! What is drawn, and where it lies on the screen.
 
 use crate::present::error::Error;
-use crate::present::protocol::{Background, Corner, Fixation, ImageSize, ScreenSetup};
+use crate::present::screen_setup::{Background, Corner, Fixation, ImageSize, ScreenSetup};
 use crate::study::{ImageSet, Picture};
 
 /// Something that is drawn: RGBA bytes, row by row from the top. Alpha is 255 where it is drawn and 0 where it is not.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::present::protocol::ScreenSetup;
 use crate::present::quantity::{LONGEST_S, at_least_one, not_negative, positive};
+use crate::present::screen_setup::ScreenSetup;
 use crate::study::checked::checked;
 
 /// What is shown for how long.

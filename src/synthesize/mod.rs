@@ -15,6 +15,7 @@ mod picture;
 mod pngs;
 mod range;
 mod recipe;
+mod schedule;
 mod select;
 mod start;
 mod unfinished;

@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::study::checked::checked;
 use crate::study::{self, NetworkRecord, Seed, SettingsFile, file};
-use crate::synthesize::ascent::Schedule;
 use crate::synthesize::error::Error;
 use crate::synthesize::network::{Mapped, MappedFile, ModelViews, Tap, architecture, check_taps};
 use crate::synthesize::objective::{Naturalness, Objective, Shared};
 use crate::synthesize::parametrization::Parametrization;
+use crate::synthesize::schedule::Schedule;
 use crate::synthesize::start::Start;
 use crate::synthesize::view::Kinds;
 

@@ -2,9 +2,6 @@
 
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::analyze::error::Error;
 use crate::analyze::plan::FirstLevel;
 use crate::study::table::Table;
@@ -14,49 +11,6 @@ pub const AXES: [&str; 6] = ["trans_x", "trans_y", "trans_z", "rot_x", "rot_y", 
 const ACOMPCOR: &str = "a_comp_cor_";
 /// How far the head moved from the volume before, in mm.
 pub const DISPLACEMENT: &str = "framewise_displacement";
-
-/// How many motion parameters are taken out: the 6 of a rigid body; 12 with their differences from volume to volume; 24
-/// with the squares of those (as fMRIPrep names them, after Friston et al. 1996 and Satterthwaite et al. 2013).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "u32", into = "u32")]
-pub enum Motion {
-    /// Three translations and three rotations.
-    Six,
-    /// These and their differences.
-    Twelve,
-    /// These and their squares.
-    TwentyFour,
-}
-
-impl TryFrom<u32> for Motion {
-    type Error = String;
-
-    fn try_from(count: u32) -> Result<Motion, String> {
-        match count {
-            6 => Ok(Motion::Six),
-            12 => Ok(Motion::Twelve),
-            24 => Ok(Motion::TwentyFour),
-            _ => Err(format!("expected 6, 12 or 24 motion parameters, found {count}")),
-        }
-    }
-}
-
-impl From<Motion> for u32 {
-    fn from(motion: Motion) -> u32 {
-        motion.suffixes().len() as u32 * 6
-    }
-}
-
-impl Motion {
-    fn suffixes(self) -> &'static [&'static str] {
-        let all = &["", "_derivative1", "_power2", "_derivative1_power2"];
-        match self {
-            Motion::Six => &all[..1],
-            Motion::Twelve => &all[..2],
-            Motion::TwentyFour => all,
-        }
-    }
-}
 
 /// The confounds of a run with `volumes` volumes (of the series named `bold`), each a name and a value for each volume: the
 /// columns that the plan names, then motion, then components, then one column for each censored volume. What fMRIPrep leaves

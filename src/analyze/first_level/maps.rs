@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::analyze::error::Error;
 use crate::analyze::first_level::Estimates;
-use crate::analyze::first_level::responses::Responses;
+use crate::analyze::first_level::contrast::Contrast;
 use crate::analyze::plan::{Plan, Signal};
 use crate::analyze::sources::Run;
 use crate::brain::{Mask, Series, nifti_file};
@@ -43,8 +43,14 @@ pub fn write_trials(
 }
 
 /// Writes the effect, its variance, t and z of each contrast of the plan.
-pub fn write_contrasts(folder: &Path, stem: &str, plan: &Plan, responses: &Responses) -> Result<(), Error> {
-    for ((name, weights), contrast) in plan.first_level.contrasts.iter().zip(&responses.contrasts) {
+pub fn write_contrasts(
+    folder: &Path,
+    stem: &str,
+    plan: &Plan,
+    mask: &Mask,
+    contrasts: &[Contrast],
+) -> Result<(), Error> {
+    for ((name, weights), contrast) in plan.first_level.contrasts.iter().zip(contrasts) {
         let maps: [(&str, &str, Vec<f32>); 4] = [
             ("effect", "The weighted sum of responses, mean over runs", single(contrast.effect.iter().copied())),
             (
@@ -57,7 +63,7 @@ pub fn write_contrasts(folder: &Path, stem: &str, plan: &Plan, responses: &Respo
         ];
         for (stat, description, values) in maps {
             let path = |ending: &str| folder.join(format!("{stem}_contrast-{name}_stat-{stat}_statmap.{ending}"));
-            nifti_file::write_volume(&path("nii.gz"), &responses.mask.fill(&values, f32::NAN))?;
+            nifti_file::write_volume(&path("nii.gz"), &mask.fill(&values, f32::NAN))?;
             let mut about = json!({
                 "Description": description,
                 "Contrast": name,

@@ -20,7 +20,7 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use confounds::{Motion, read as read_confounds};
+pub use confounds::read as read_confounds;
 pub use contrast::Contrast;
 pub use maps::{units, write_contrasts};
 pub use motion::Movement;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::present::display::{Display, DisplayFacts, Pacing};
 use crate::present::error::Error;
-use crate::present::protocol::{Background, ImageSize, ScreenSetup};
 use crate::present::refresh::{self, Refreshes, flips};
+use crate::present::screen_setup::{Background, ImageSize, ScreenSetup};
 use crate::present::session::Scanner;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::timeline::Timeline;

@@ -25,8 +25,8 @@ use crate::present::display::{
 use crate::present::error::Error;
 use crate::present::gamma::GammaTable;
 use crate::present::pace::Pace;
-use crate::present::protocol::ScreenSetup;
 use crate::present::refresh::{self, LEAST_INTERVALS, Refreshes, USUAL_HZ};
+use crate::present::screen_setup::ScreenSetup;
 use crate::present::session::Screen;
 use crate::present::sprite::{Geometry, Sprite};
 use crate::present::timeline::PlannedTarget;

@@ -6,7 +6,7 @@ use crate::present::display::Scene;
 use crate::present::error::Error;
 use crate::present::gamma::GammaTable;
 use crate::present::order::TargetKind;
-use crate::present::protocol::ScreenSetup;
+use crate::present::screen_setup::ScreenSetup;
 use crate::present::sprite::{self, Geometry, Place, Sprite};
 use crate::present::timeline::PlannedTarget;
 
