@@ -185,6 +185,7 @@ fn pulses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pulses, D::Error
 #[cfg(test)]
 pub(in crate::present) mod tests {
     use super::*;
+    use crate::present::screen_setup::{Background, ImageSize};
 
     pub const SOUND: &str = "task = \"t\"\ntr_s = 1.0\ndummies = \"none\"\n[trials]\nrepetitions = 2\nimage_s = 0.5\n\
         soa_s = 1.0\nnull_fraction = 0.1\nlead_in_s = 2.0\nlead_out_s = 8.0\n[screen]\nwidth_mm = 400.0\n\
