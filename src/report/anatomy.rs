@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::brain::{Grid, Volume, nifti_file};
+use crate::report::belonging::{belongs, name_of};
 use crate::report::error::Error;
-use crate::report::sources::{belongs, name_of};
 use crate::study::bids::{self, RunName};
 
 /// The shares of the voxels in the mask below and above which grey is black and white.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::figures::{Interval, LayerColors, Rgb, intervals};
 use crate::report::error::Error;
 use crate::report::estimate::{Estimate, OF_NO_LAYER, shares};
-use crate::report::sources::Participant;
+use crate::report::participant::Participant;
 use crate::report::text::{counted, number, percent};
 use crate::study::table::Table;
 use crate::study::{Layer, file};

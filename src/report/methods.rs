@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::report::belonging::brief_hash;
 use crate::report::comparison::{Comparison, ComparisonFigures};
-use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
+use crate::report::participant::{Participant, PresentedRun};
+use crate::report::sources::Findings;
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, percent, similarity};
 use crate::rsa::Reading;

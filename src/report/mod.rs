@@ -3,15 +3,19 @@
 //! other jobs saved.
 
 mod anatomy;
+mod belonging;
 mod comparison;
 mod error;
 mod estimate;
 mod first_level;
+mod first_level_run;
 mod flips;
 mod group;
+mod layer_map;
 mod methods;
 mod output;
 mod page;
+mod participant;
 mod profiles;
 mod session;
 mod sources;

@@ -9,14 +9,16 @@ use crate::figures::{
     AxialView, Bar, Cells, LayerColors, Mark, Row, Run, Scale, as_file, bars, color_bar, data_uri, flip_intervals,
     heatmap, mosaic, onset_errors, raster, stability,
 };
+use crate::report::belonging::brief_hash;
 use crate::report::comparison::ComparisonPage;
 use crate::report::error::Error;
 use crate::report::first_level::{FirstLevelFigures, FirstLevelPage};
 use crate::report::group::GroupPage;
 use crate::report::methods::methods;
+use crate::report::participant::{Participant, PresentedRun};
 use crate::report::profiles::ProfilesPage;
 use crate::report::session::RunFigures;
-use crate::report::sources::{Findings, Participant, PresentedRun, brief_hash};
+use crate::report::sources::Findings;
 use crate::report::summary::Summary;
 use crate::report::text::{counted, figure, number, outline, percent, similarity};
 use crate::report::viewer::{self, Viewer};
@@ -753,7 +755,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
         SLICES,
         &rows,
     );
-    let similarity_row = |map: &'_ crate::report::sources::LayerMap| {
+    let similarity_row = |map: &'_ crate::report::layer_map::LayerMap| {
         let values = map.values.clone();
         let largest = mean_of(&layers[map.layer]).and_then(|figures| figures.max);
         Row {
@@ -818,7 +820,7 @@ fn participant_page(k: usize, p: &Participant, findings: &Findings, colors: &Lay
 fn recovery(p: &Participant, findings: &Findings, colors: &LayerColors) -> Option<Recovery> {
     let regions = p.analysis.recovery.as_ref()?;
     let layers = findings.set.models().layers();
-    let bar = |region: &crate::report::sources::Recovered| Bar {
+    let bar = |region: &crate::report::participant::Recovered| Bar {
         label: region.layer.to_string(),
         value: region.share,
         note: percent(region.share),
@@ -834,7 +836,7 @@ fn recovery(p: &Participant, findings: &Findings, colors: &LayerColors) -> Optio
         &ticks,
         Some((RECOVERED, "80 %")),
     );
-    let line = |region: &crate::report::sources::Recovered| {
+    let line = |region: &crate::report::participant::Recovered| {
         let found = (region.share * region.voxels as f64).round();
         let verdict = if region.share >= RECOVERED { "found" } else { "not found" };
         [region.layer.to_string(), region.voxels.to_string(), number(found, 0), verdict.into()]

@@ -7,9 +7,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{LayerColors, Profile, profiles};
+use crate::report::belonging::{name_of, same_set};
 use crate::report::error::Error;
 use crate::report::estimate::{Estimate, mean};
-use crate::report::sources::{Participant, name_of, same_set};
+use crate::report::participant::Participant;
 use crate::report::text::{counted, number, similarity};
 use crate::rsa::Reading;
 use crate::study::bids;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::report::sources::PresentedRun;
+use crate::report::participant::PresentedRun;
 use crate::study::{FlipFacts, NULL, TriggerFacts};
 
 /// What a report says about one run.

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::report::estimate::mean;
 use crate::report::first_level::FirstLevelFigures;
 use crate::report::group::Group;
+use crate::report::participant::Participant;
 use crate::report::session::{RunFigures, Score};
-use crate::report::sources::{Findings, Participant};
+use crate::report::sources::Findings;
 use crate::rsa::pair_count;
 use crate::study::{Provenance, Weights};
 

@@ -3,8 +3,9 @@
 use crate::report::comparison::{Comparison, Statement};
 use crate::report::first_level;
 use crate::report::group::Group;
+use crate::report::participant::PresentedRun;
 use crate::report::session::RunFigures;
-use crate::report::sources::{Findings, PresentedRun};
+use crate::report::sources::Findings;
 use crate::rsa::SecondOrder;
 use crate::study::table::{Table, cell};
 use crate::study::{LayerFigures, PowerFigures, ViewFigures};

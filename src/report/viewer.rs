@@ -8,7 +8,9 @@ use crate::brain::{Grid, nifti_file};
 use crate::figures::{LayerColors, Scale};
 use crate::report::anatomy::Anatomy;
 use crate::report::group::{Group, gradient_scale};
-use crate::report::sources::{Findings, LayerMap, Participant};
+use crate::report::layer_map::LayerMap;
+use crate::report::participant::Participant;
+use crate::report::sources::Findings;
 use crate::report::text::similarity;
 use crate::study::Layer;
 
