@@ -122,7 +122,7 @@ fn draw_groups(svg: &mut Svg, [top, bottom]: [f64; 2], groups: &[(usize, String)
         svg.text([LEFT - 7.0, middle + 3.0], 9.0, Anchor::End, TEXT, name);
         named = middle + NAME_PX / 2.0;
     }
-    svg.text([LEFT - 7.0, bottom + 11.0], 9.0, Anchor::End, QUIET, "z \u{2212}2 to 2");
+    svg.text([LEFT - 7.0, bottom + 27.0], 9.0, Anchor::End, QUIET, "z \u{2212}2 to 2");
 }
 
 fn draw_trace(svg: &mut Svg, top: f64, trace: &Trace, x: &dyn Fn(usize) -> f64) {
