@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::analyze::error::Error;
-use crate::analyze::first_level::{self, Model, Movement, Tissues};
+use crate::analyze::first_level::{self, Model, Movement};
 use crate::analyze::plan::Plan;
 use crate::brain::{self, Mask, nifti_file};
 use crate::glm::{Condition, Design, task};
@@ -77,8 +77,8 @@ pub struct Participant {
     pub runs: Vec<Run>,
     /// The voxels that lie in the masks of all runs.
     pub mask: Mask,
-    /// Which tissue each voxel is of, where the preprocessing says so.
-    pub tissues: Option<Tissues>,
+    /// Which tissue is where, if the preprocessing says so.
+    pub segmentation: Option<PathBuf>,
     pub truth: Option<Truth>,
     /// All files that were read for it.
     pub files: Vec<PathBuf>,
@@ -248,11 +248,11 @@ fn participant(
         }
     };
     let mut files: Vec<PathBuf> = runs.iter().flat_map(|run| run.files.clone()).collect();
-    let tissues = Tissues::find(&derivatives, label, plan, &mask)?;
-    files.extend(tissues.iter().map(|tissues| tissues.path.clone()));
+    let segmentation = first_level::find_segmentation(&derivatives, label, plan)?;
+    files.extend(segmentation.clone());
     files.extend(truth.clone());
     let truth = truth.map(|path| Truth::read(&path, &mask, &first_mask, models.models.layers())).transpose()?;
-    Ok(Participant { label: label.clone(), runs, mask, tissues, truth, files })
+    Ok(Participant { label: label.clone(), runs, mask, segmentation, truth, files })
 }
 
 fn run(label: &Label, bold: &Path, plan: &Plan, request: &Request, models: &ModelSource) -> Result<Run, Error> {

@@ -35,27 +35,29 @@ impl Volume {
     /// The values at the voxels of another grid, by trilinear interpolation in space; 0 beyond the outermost voxels, and
     /// where a voxel needed is not finite.
     pub fn resampled(&self, grid: &Grid) -> Volume {
-        let (linear, origin) = affine_parts(&self.grid);
-        let to_voxels = linear.try_inverse().expect("the affine of a grid spans space");
-        let value = |index: usize| {
-            let place = to_voxels * (Vector3::from(grid.position_mm(grid.voxel(index))) - origin);
-            self.interpolated(place.into()).filter(|value| value.is_finite()).unwrap_or(0.0)
-        };
+        let place = self.place_of(grid);
+        let value = |index: usize| self.interpolated(place(index)).filter(|value| value.is_finite()).unwrap_or(0.0);
         Volume { grid: grid.clone(), data: (0..grid.len()).map(value).collect() }
     }
 
     /// The values at the voxels of a mask on any grid, in its order, each that of the nearest voxel: for labels, between which
     /// there is nothing. `None` beyond the outermost voxels.
     pub fn nearest(&self, mask: &Mask) -> Vec<Option<f32>> {
-        let (linear, origin) = affine_parts(&self.grid);
-        let to_voxels = linear.try_inverse().expect("the affine of a grid spans space");
+        let place = self.place_of(&mask.grid);
         let value = |&index: &usize| {
-            let place = to_voxels * (Vector3::from(mask.grid.position_mm(mask.grid.voxel(index))) - origin);
-            let inside = |axis: usize| (0.0..self.grid.dims[axis] as f64).contains(&place[axis].round());
-            let voxel = [0, 1, 2].map(|axis| place[axis].round() as usize);
+            let nearest = place(index).map(f64::round);
+            let inside = |axis: usize| (0.0..self.grid.dims[axis] as f64).contains(&nearest[axis]);
+            let voxel = nearest.map(|place| place as usize);
             [0, 1, 2].into_iter().all(inside).then(|| self.data[self.grid.index(voxel)])
         };
         mask.voxels.iter().map(value).collect()
+    }
+
+    /// Where a voxel of another grid lies, in this volume's voxels.
+    fn place_of(&self, grid: &Grid) -> impl Fn(usize) -> [f64; 3] {
+        let (linear, origin) = affine_parts(&self.grid);
+        let to_voxels = linear.try_inverse().expect("the affine of a grid spans space");
+        move |index| (to_voxels * (Vector3::from(grid.position_mm(grid.voxel(index))) - origin)).into()
     }
 
     /// The value at a place between voxels; `None` beyond the outermost ones.

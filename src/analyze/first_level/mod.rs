@@ -29,7 +29,7 @@ pub use residuals::residuals;
 pub use responses::Responses;
 pub use smoothing::Smoothing;
 pub use sums::VoxelRows;
-pub use tissue::{Tissue, Tissues};
+pub use tissue::{Tissue, find_segmentation};
 pub use trial::Trial;
 
 use crate::analyze::first_level::ar1::Ar1;

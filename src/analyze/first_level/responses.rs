@@ -6,6 +6,7 @@ use crate::analyze::error::Error;
 use crate::analyze::first_level::contrast::Contrast;
 use crate::analyze::first_level::quality::{RunQuality, Slabs};
 use crate::analyze::first_level::smoothing::Smoothing;
+use crate::analyze::first_level::tissue::read_tissues;
 use crate::analyze::first_level::{maps, quality_files};
 use crate::analyze::plan::Plan;
 use crate::analyze::sources::Participant;
@@ -41,7 +42,8 @@ impl Responses {
         let mut usable = vec![true; mask.len()];
         let (mut runs, mut quality) = (Vec::new(), Vec::new());
         let mut contrasts = vec![Vec::new(); plan.first_level.contrasts.len()];
-        let slabs = Slabs::of(mask, participant.tissues.as_ref().map(|tissues| tissues.of_voxels.as_slice()));
+        let tissues = participant.segmentation.as_ref().map(|path| read_tissues(path, mask)).transpose()?;
+        let slabs = Slabs::of(mask, tissues.as_deref());
         let smoothing = plan.first_level.smoothing_fwhm_mm.map(|fwhm_mm| Smoothing::new(mask, fwhm_mm));
         let stage = progress.stage("first level", participant.runs.len() as u64);
         for run in &participant.runs {

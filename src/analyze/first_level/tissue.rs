@@ -24,15 +24,6 @@ pub enum Tissue {
     Gray,
 }
 
-/// The tissue of each voxel of a mask.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tissues {
-    /// The segmentation.
-    pub path: PathBuf,
-    /// For each voxel of the mask.
-    pub of_voxels: Vec<Tissue>,
-}
-
 impl Tissue {
     /// That of a label of a segmentation, as BIDS numbers them ("Common image-derived labels").
     fn of(label: f32) -> Tissue {
@@ -45,22 +36,19 @@ impl Tissue {
     }
 }
 
-impl Tissues {
-    /// Those of a participant's segmentation (`sub-01_space-MNI152NLin2009cAsym_dseg.nii.gz`) in the space of the series; `None`
-    /// where the preprocessing left none. It may be on any grid: the nearest of its voxels counts.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn find(derivatives: &Path, label: &Label, plan: &Plan, mask: &Mask) -> Result<Option<Tissues>, Error> {
-        let Some(space) = plan.space.as_ref().map(Label::to_string) else { return Ok(None) };
-        let res = plan.res.as_ref().map(Label::to_string);
-        let Some(path) = bids::find_anat(derivatives, label, (None, "dseg"), &space, res.as_deref())? else {
-            return Ok(None);
-        };
-        let labels = nifti_file::read_volume(&path)?.nearest(mask);
-        Ok(Some(Tissues {
-            path,
-            of_voxels: labels.into_iter().map(|label| label.map_or(Tissue::Other, Tissue::of)).collect(),
-        }))
-    }
+/// A participant's segmentation (`sub-01_space-MNI152NLin2009cAsym_dseg.nii.gz`) in the space of the series; `None` where the
+/// preprocessing left none.
+pub fn find_segmentation(derivatives: &Path, label: &Label, plan: &Plan) -> Result<Option<PathBuf>, Error> {
+    let Some(space) = plan.space.as_ref().map(Label::to_string) else { return Ok(None) };
+    let res = plan.res.as_ref().map(Label::to_string);
+    Ok(bids::find_anat(derivatives, label, (None, "dseg"), &space, res.as_deref())?)
+}
+
+/// The tissue of each voxel of a mask, of a segmentation on any grid: the nearest of its voxels counts.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_tissues(segmentation: &Path, mask: &Mask) -> Result<Vec<Tissue>, Error> {
+    let labels = nifti_file::read_volume(segmentation)?.nearest(mask);
+    Ok(labels.into_iter().map(|label| label.map_or(Tissue::Other, Tissue::of)).collect())
 }
